@@ -1,0 +1,308 @@
+//! The reader half: bytes of the transport through the decoder into the caller's message.
+
+use std::mem::MaybeUninit;
+
+use super::{Phase, Shared, lock};
+use crate::close::ClosedBy;
+use crate::deadline::Deadline;
+use crate::error::{Error, Result, Violation};
+use crate::message::{Message, MessageKind};
+use crate::protocol::Role;
+use crate::protocol::decoder::{Decoder, Event};
+use crate::transport::{Halt, Readiness};
+
+/// How much is received at a time, on the reading thread's stack: a 16 KiB message with its
+/// header comes in one system call.
+const CHUNK: usize = 16 * 1024 + 16;
+
+/// A frame that lacks this many bytes is received in place. Below that, what follows it comes
+/// along in the same system call, which is worth more than the copy.
+const IN_PLACE: usize = 16 * 1024;
+
+/// The most that is received in place by one system call, to be worked through while it is in
+/// the cache.
+const PIECE: usize = 256 * 1024;
+
+/// What is reserved for a payload of which nothing has come yet.
+const FIRST_PIECE: usize = 64 * 1024;
+
+/// The reading half of a connection.
+pub(super) struct Reader {
+    decoder: Decoder,
+    /// What was received with the last message and comes after it.
+    ahead: Ahead,
+    /// The payload, so far, of a message whose reading was interrupted.
+    partial: Vec<u8>,
+}
+
+/// Bytes that were received and not decoded yet.
+#[derive(Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Ahead {
+    /// Memory that an idle connection may keep.
+    const KEEP: usize = 256;
+
+    fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    fn rest(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
+    }
+
+    fn advance(&mut self, used: usize) {
+        self.start += used;
+        if self.is_empty() {
+            self.start = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(Self::KEEP);
+        }
+    }
+
+    /// Puts bytes in; there are none.
+    fn fill(&mut self, bytes: &[u8]) {
+        debug_assert!(self.is_empty());
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// Why no message was read.
+pub(super) enum Stop {
+    /// The deadline, or the stream.
+    Halt(Halt),
+    /// The stream ended without a Close.
+    EndOfStream,
+    /// The peer broke the protocol.
+    Violation(Violation),
+    /// The connection is over, in order or not, and everything about that was done.
+    Ended(Error),
+}
+
+impl From<Halt> for Stop {
+    fn from(halt: Halt) -> Self {
+        Stop::Halt(halt)
+    }
+}
+
+impl From<Violation> for Stop {
+    fn from(violation: Violation) -> Self {
+        Stop::Violation(violation)
+    }
+}
+
+impl Reader {
+    pub fn new(role: Role, max_message_size: usize, received: &[u8]) -> Self {
+        let mut ahead = Ahead::default();
+        ahead.fill(received);
+        Reader {
+            decoder: Decoder::new(role, max_message_size),
+            ahead,
+            partial: Vec::new(),
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn read(&self, message: &mut Message, deadline: Deadline) -> Result<()> {
+        let mut payload = message.take_buffer();
+        let kind = self.read_payload(&mut payload, deadline);
+        match kind {
+            Ok(kind) => message.replace(kind, payload),
+            Err(_) => message.replace(MessageKind::Binary, Vec::new()),
+        }
+        kind.map(drop)
+    }
+
+    fn read_payload(&self, payload: &mut Vec<u8>, deadline: Deadline) -> Result<MessageKind> {
+        let mut reader =
+            lock(&self.reader, deadline).map_err(|halt| halt.into_error("read", self))?;
+        if self.phase() == Phase::Ended {
+            return Err(self.end_error());
+        }
+        if reader.decoder.is_inside_message() {
+            // What has come of the message goes before whatever memory the caller brought.
+            std::mem::swap(payload, &mut reader.partial);
+            reader.partial = Vec::new();
+        }
+        let stop = match self.read_message(&mut reader, payload, deadline) {
+            Ok(kind) => return Ok(kind),
+            Err(stop) => stop,
+        };
+        let error = self.stopped(&mut reader, stop, deadline);
+        if reader.decoder.is_inside_message() && error.is_temporary() {
+            reader.partial = std::mem::take(payload);
+        }
+        payload.clear();
+        Err(error)
+    }
+
+    /// Drops what comes until the peer's Close, or the end.
+    pub(super) fn discard(&self, reader: &mut Reader, deadline: Deadline) -> Error {
+        let mut payload = std::mem::take(&mut reader.partial);
+        loop {
+            match self.read_message(reader, &mut payload, deadline) {
+                Ok(_) => payload.clear(),
+                Err(stop) => {
+                    let error = self.stopped(reader, stop, deadline);
+                    if reader.decoder.is_inside_message() && error.is_temporary() {
+                        reader.partial = payload;
+                    }
+                    return error;
+                }
+            }
+        }
+    }
+
+    /// Does what is to be done when reading stopped, and gives the error for it.
+    fn stopped(&self, reader: &mut Reader, stop: Stop, deadline: Deadline) -> Error {
+        match stop {
+            Stop::Ended(error) => error,
+            Stop::Halt(Halt::Failed(source)) => {
+                self.end(Halt::Failed(source).into_error("read", self))
+            }
+            Stop::Halt(halt) => halt.into_error("read", self),
+            Stop::EndOfStream if self.phase() == Phase::Ended => self.end_error(),
+            Stop::EndOfStream => {
+                let reason = if reader.decoder.is_between_frames() {
+                    "read: the peer ended the connection without a Close frame"
+                } else {
+                    "read: the peer ended the connection in the middle of a frame"
+                };
+                self.end(Error::ConnectionLost {
+                    reason: reason.into(),
+                    source: None,
+                })
+            }
+            Stop::Violation(violation) => self.fail(violation, deadline),
+        }
+    }
+
+    /// Reads until a message is whole.
+    fn read_message(
+        &self,
+        reader: &mut Reader,
+        payload: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<MessageKind, Stop> {
+        let Reader { decoder, ahead, .. } = reader;
+        while !ahead.is_empty() {
+            let (used, event) = decoder.decode(ahead.rest(), payload)?;
+            ahead.advance(used);
+            if let Some(kind) = self.handle(event, payload, deadline)? {
+                return Ok(kind);
+            }
+        }
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        loop {
+            let missing = usize::try_from(decoder.missing_payload()).unwrap_or(usize::MAX);
+            if missing >= IN_PLACE {
+                let event = self.receive_in_place(decoder, payload, missing, deadline)?;
+                if let Some(kind) = self.handle(event, payload, deadline)? {
+                    return Ok(kind);
+                }
+                continue;
+            }
+            let length = self.receive(&mut chunk, deadline)?;
+            // SAFETY: the transport has initialised that many bytes at the start of the chunk.
+            let received =
+                unsafe { std::slice::from_raw_parts_mut(chunk.as_mut_ptr().cast::<u8>(), length) };
+            let mut start = 0;
+            while start < received.len() {
+                let (used, event) = match decoder.decode(&mut received[start..], payload) {
+                    Ok(decoded) => decoded,
+                    Err(violation) => return Err(violation.into()),
+                };
+                start += used;
+                if let Some(kind) = self.handle(event, payload, deadline)? {
+                    ahead.fill(&received[start..]);
+                    return Ok(kind);
+                }
+            }
+        }
+    }
+
+    /// Receives a large frame's payload where it belongs.
+    fn receive_in_place(
+        &self,
+        decoder: &mut Decoder,
+        payload: &mut Vec<u8>,
+        missing: usize,
+        deadline: Deadline,
+    ) -> Result<Option<Event>, Stop> {
+        let start = payload.len();
+        if payload.capacity() - start < missing.min(IN_PLACE) {
+            // Memory grows with what has been received, never with what a header claims.
+            payload.reserve_exact(missing.min(start.max(FIRST_PIECE)));
+        }
+        let spare = payload.spare_capacity_mut();
+        let room = spare.len().min(missing).min(PIECE);
+        let length = self.receive(&mut spare[..room], deadline)?;
+        // SAFETY: the transport has initialised that many bytes at the start of the spare room.
+        unsafe { payload.set_len(start + length) };
+        Ok(decoder.decode_in_place(&mut payload[start..])?)
+    }
+
+    /// Does what an event asks for, and gives the kind of a message that is to be delivered.
+    fn handle(
+        &self,
+        event: Option<Event>,
+        payload: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<Option<MessageKind>, Stop> {
+        match event {
+            None => {}
+            // After our own Close, what still comes is dropped (RFC 6455, 1.4).
+            Some(Event::Message(_)) if self.is_closing_locally() => payload.clear(),
+            Some(Event::Message(kind)) => return Ok(Some(kind)),
+            Some(Event::Ping(payload)) => self.answer_ping(payload),
+            Some(Event::Pong(payload)) => {
+                self.status.lock().last_pong = Some(payload.as_bytes().into());
+            }
+            Some(Event::Close(code, reason)) => {
+                return Err(Stop::Ended(self.peer_closed(code, reason, deadline)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_closing_locally(&self) -> bool {
+        self.phase() != Phase::Open && self.closed_by() == ClosedBy::Local
+    }
+
+    /// Receives bytes, at least one. While bytes wait to be sent, it sends them as the stream
+    /// makes room: the peer may be waiting for them before it sends anything.
+    fn receive(&self, buffer: &mut [MaybeUninit<u8>], deadline: Deadline) -> Result<usize, Stop> {
+        while self.has_unsent() {
+            let both = Readiness {
+                receive: true,
+                send: true,
+            };
+            let ready = self.transport.wait(both, deadline)?;
+            if ready.receive {
+                break;
+            }
+            if !self.push_unsent() {
+                // Somebody is writing, and takes them along.
+                break;
+            }
+        }
+        match self.transport.receive(buffer, deadline)? {
+            0 => Err(Stop::EndOfStream),
+            length => Ok(length),
+        }
+    }
+
+    /// Drops bytes until the stream ends or `deadline` passes.
+    pub(super) fn drain(&self, deadline: Deadline) {
+        let mut chunk = [MaybeUninit::uninit(); 4096];
+        while let Ok(length) = self.transport.receive(&mut chunk, deadline) {
+            if length == 0 || deadline.has_passed() {
+                return;
+            }
+        }
+    }
+}

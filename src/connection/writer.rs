@@ -1,0 +1,466 @@
+//! The writer half: messages and control frames through the encoder onto the transport.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+
+use super::{Phase, Shared, lock};
+use crate::close::CloseCode;
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::message::MessageKind;
+use crate::protocol::Role;
+use crate::protocol::decoder::ControlPayload;
+use crate::protocol::encoder::{Encoder, Header, MAX_HEADER};
+use crate::transport::Halt;
+
+/// Up to this size header and payload are put side by side and sent as one piece; a server
+/// sends larger ones with `writev`, without a copy.
+const SMALL: usize = ON_STACK - MAX_HEADER;
+
+/// Frames up to this size are put together on the stack.
+const ON_STACK: usize = 4096;
+
+/// A client masks this much, sends it, and goes on with the next piece.
+const PIECE: usize = 64 * 1024;
+
+/// The writing half of a connection.
+pub(super) struct Writer {
+    encoder: Encoder,
+    /// Accepted, and not sent: it leaves before anything else does.
+    unsent: Vec<u8>,
+    unsent_start: usize,
+    /// The thread that wrote the last part of a message that is not complete.
+    parts_by: Option<ThreadId>,
+    close_sent: bool,
+    /// The stream takes no more. What it holds may still be read.
+    broken: Option<Error>,
+}
+
+impl Writer {
+    pub fn new(role: Role) -> Self {
+        Writer {
+            encoder: Encoder::new(role),
+            unsent: Vec::new(),
+            unsent_start: 0,
+            parts_by: None,
+            close_sent: false,
+            broken: None,
+        }
+    }
+
+    fn unsent(&self) -> &[u8] {
+        &self.unsent[self.unsent_start..]
+    }
+
+    fn advance_unsent(&mut self, sent: usize) {
+        self.unsent_start += sent;
+        if self.unsent_start == self.unsent.len() {
+            self.unsent_start = 0;
+            self.unsent = Vec::new();
+        }
+    }
+}
+
+/// The writer's turn. Whoever gives it back sends what others could not send meanwhile.
+struct Turn<'a> {
+    shared: &'a Shared,
+    writer: Option<MutexGuard<'a, Writer>>,
+}
+
+impl std::ops::Deref for Turn<'_> {
+    type Target = Writer;
+
+    fn deref(&self) -> &Writer {
+        self.writer.as_ref().expect("held until it is dropped")
+    }
+}
+
+impl std::ops::DerefMut for Turn<'_> {
+    fn deref_mut(&mut self) -> &mut Writer {
+        self.writer.as_mut().expect("held until it is dropped")
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let has_unsent = !self.unsent().is_empty();
+        self.shared.has_unsent.store(has_unsent, Ordering::Release);
+        self.writer = None;
+        // Either this thread sees the Pong that a reader left, or that reader gets the lock.
+        fence(Ordering::SeqCst);
+        if self.shared.has_pong.load(Ordering::Relaxed) {
+            self.shared.send_pong();
+        }
+    }
+}
+
+/// The bytes of a frame that are still to be sent.
+struct Frame<'a> {
+    header: Header,
+    header_sent: usize,
+    payload: &'a [u8],
+}
+
+impl Shared {
+    pub(super) fn write_message(
+        &self,
+        kind: MessageKind,
+        data: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
+        let mut turn = self.turn("write", deadline)?;
+        while turn.encoder.is_inside_message() {
+            if turn.parts_by == Some(std::thread::current().id()) {
+                let reason = "write: this thread has begun a message in parts; write its last part";
+                return Err(Error::InvalidState(reason.into()));
+            }
+            self.wait_for_last_part(&mut turn, deadline)?;
+        }
+        self.send_data(&mut turn, kind, data, true, deadline)
+    }
+
+    pub(super) fn write_part(
+        &self,
+        kind: MessageKind,
+        data: &[u8],
+        is_last: bool,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let mut turn = self.turn("write part", deadline)?;
+        self.send_data(&mut turn, kind, data, is_last, deadline)?;
+        turn.parts_by = (!is_last).then(|| std::thread::current().id());
+        if is_last {
+            self.message_done.notify_all();
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_ping(&self, payload: &[u8], deadline: Deadline) -> Result<()> {
+        let mut turn = self.turn("ping", deadline)?;
+        let frame = turn.encoder.ping(payload)?;
+        self.send_unsent(&mut turn, deadline)
+            .map_err(|halt| halt.into_error("ping", self))?;
+        self.send_frame(&mut turn, frame.as_bytes(), deadline)
+            .map_err(|halt| halt.into_error("ping", self))
+    }
+
+    pub(super) fn flush(&self, deadline: Deadline) -> Result<()> {
+        let mut turn = self.turn("flush", deadline)?;
+        self.send_unsent(&mut turn, deadline)
+            .map_err(|halt| halt.into_error("flush", self))
+    }
+
+    /// Sends this end's Close, once. What was accepted before goes first; what was not is not.
+    pub(super) fn send_close(
+        &self,
+        code: CloseCode,
+        reason: &str,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let mut turn = self.any_turn("close", deadline)?;
+        if turn.close_sent {
+            return Ok(());
+        }
+        let frame = turn.encoder.close(code, reason)?;
+        self.send_unsent(&mut turn, deadline)
+            .map_err(|halt| halt.into_error("close", self))?;
+        self.send_frame(&mut turn, frame.as_bytes(), deadline)
+            .map_err(|halt| halt.into_error("close", self))?;
+        turn.close_sent = true;
+        // A part of it may have stayed behind.
+        self.send_unsent(&mut turn, deadline)
+            .map_err(|halt| halt.into_error("close", self))
+    }
+
+    /// Answers a Ping: at once, or by whoever has the writer's turn (RFC 6455, 5.5.3: only the
+    /// newest needs an answer).
+    pub(super) fn answer_ping(&self, payload: ControlPayload) {
+        *self.pong.lock() = Some(payload);
+        self.has_pong.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.send_pong();
+    }
+
+    /// Sends a waiting Pong if that needs no waiting.
+    fn send_pong(&self) {
+        while self.has_pong.load(Ordering::Acquire) {
+            let Some(mut writer) = self.writer.try_lock() else {
+                return;
+            };
+            if !self.push_pong(&mut writer) {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        self.has_unsent.load(Ordering::Acquire)
+    }
+
+    /// Sends what the stream takes of the accepted bytes, without waiting. False when somebody
+    /// else has the writer's turn.
+    pub(super) fn push_unsent(&self) -> bool {
+        let Some(writer) = self.writer.try_lock() else {
+            return false;
+        };
+        let mut turn = Turn {
+            shared: self,
+            writer: Some(writer),
+        };
+        let _ = self.send_unsent(&mut turn, Deadline::from(Duration::ZERO));
+        true
+    }
+
+    /// Sends the waiting Pong, and what was accepted before it, as far as that needs no waiting.
+    /// True when it was dealt with, and another may have come meanwhile.
+    fn push_pong(&self, writer: &mut Writer) -> bool {
+        let now = Deadline::from(Duration::ZERO);
+        let is_free = self.send_unsent(writer, now).is_ok();
+        if is_free || writer.broken.is_some() {
+            self.has_pong.store(false, Ordering::Release);
+            let payload = self.pong.lock().take();
+            // No Pong follows a Close, nor helps one who cannot be written to.
+            if let Some(payload) = payload
+                && is_free
+                && !writer.close_sent
+                && let Ok(frame) = writer.encoder.pong(payload.as_bytes())
+                && let Err(Halt::TimedOut) = self.send_frame(writer, frame.as_bytes(), now)
+            {
+                // The stream is full: it leaves when there is room.
+                writer.unsent.extend_from_slice(frame.as_bytes());
+            }
+        }
+        self.has_unsent
+            .store(!writer.unsent().is_empty(), Ordering::Release);
+        is_free
+    }
+
+    /// Waits for the writer's turn, on a connection that may still be written to.
+    fn turn(&self, attempt: &'static str, deadline: Deadline) -> Result<Turn<'_>> {
+        let turn = self.any_turn(attempt, deadline)?;
+        self.check_writable(&turn)?;
+        Ok(turn)
+    }
+
+    fn any_turn(&self, attempt: &'static str, deadline: Deadline) -> Result<Turn<'_>> {
+        let writer = lock(&self.writer, deadline).map_err(|halt| halt.into_error(attempt, self))?;
+        Ok(Turn {
+            shared: self,
+            writer: Some(writer),
+        })
+    }
+
+    fn check_writable(&self, writer: &Writer) -> Result<()> {
+        if self.phase() != Phase::Open {
+            return Err(self.end_error());
+        }
+        match &writer.broken {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets others have the writer's turn until a message in parts may be complete.
+    fn wait_for_last_part(&self, turn: &mut Turn<'_>, deadline: Deadline) -> Result<()> {
+        if self.has_pong.load(Ordering::Acquire) {
+            self.push_pong(turn);
+        }
+        let Some(writer) = &mut turn.writer else {
+            return Ok(());
+        };
+        // In slices, since the end of the connection is told without the lock.
+        let slice = deadline.slice().unwrap_or(Deadline::INTERRUPT_INTERVAL);
+        self.message_done
+            .wait_for(writer, slice.min(Deadline::INTERRUPT_INTERVAL));
+        if deadline.is_interrupted() {
+            return Err(Halt::Interrupted.into_error("write", self));
+        }
+        if deadline.has_passed() && writer.encoder.is_inside_message() {
+            return Err(Halt::TimedOut.into_error("write", self));
+        }
+        self.check_writable(turn)
+    }
+
+    fn send_data(
+        &self,
+        turn: &mut Turn<'_>,
+        kind: MessageKind,
+        data: &[u8],
+        is_last: bool,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let header = turn.encoder.data_header(kind, is_last, data.len())?;
+        self.send_unsent(turn, deadline)
+            .map_err(|halt| halt.into_error("write", self))?;
+        let frame = Frame {
+            header,
+            header_sent: 0,
+            payload: data,
+        };
+        let result = match header.mask {
+            Some(_) => self.send_masked(turn, frame, deadline),
+            None => self.send_plain(turn, frame, deadline),
+        };
+        match result {
+            Ok(()) => {
+                turn.encoder.sent(kind, is_last);
+                Ok(())
+            }
+            Err(halt) => Err(halt.into_error("write", self)),
+        }
+    }
+
+    /// A server's frame: header and payload as they are.
+    fn send_plain(
+        &self,
+        writer: &mut Writer,
+        frame: Frame,
+        deadline: Deadline,
+    ) -> Result<(), Halt> {
+        let Frame {
+            header,
+            mut header_sent,
+            mut payload,
+        } = frame;
+        if payload.len() <= SMALL {
+            let mut bytes: SmallVec<[u8; ON_STACK]> = SmallVec::new();
+            bytes.extend_from_slice(header.as_bytes());
+            bytes.extend_from_slice(payload);
+            return self.send_frame(writer, &bytes, deadline);
+        }
+        loop {
+            let header_rest = &header.as_bytes()[header_sent..];
+            if header_rest.is_empty() && payload.is_empty() {
+                return Ok(());
+            }
+            let pieces = [IoSlice::new(header_rest), IoSlice::new(payload)];
+            match self.send_some(writer, &pieces, deadline) {
+                Ok(sent) => {
+                    let of_header = sent.min(header_rest.len());
+                    header_sent += of_header;
+                    payload = &payload[sent - of_header..];
+                }
+                // No byte is on the wire: as if nothing had been tried.
+                Err(halt) if header_sent == 0 => return Err(halt),
+                Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
+                Err(_) => {
+                    writer
+                        .unsent
+                        .extend_from_slice(&header.as_bytes()[header_sent..]);
+                    writer.unsent.extend_from_slice(payload);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// A client's frame: masked while it is copied, piece by piece.
+    fn send_masked(
+        &self,
+        writer: &mut Writer,
+        frame: Frame,
+        deadline: Deadline,
+    ) -> Result<(), Halt> {
+        let Frame {
+            header, payload, ..
+        } = frame;
+        let mut mask = header
+            .mask
+            .unwrap_or_else(|| unreachable!("a client's frame has a mask"));
+        let mut bytes: SmallVec<[u8; ON_STACK]> =
+            SmallVec::with_capacity(header.as_bytes().len() + payload.len().min(PIECE));
+        bytes.extend_from_slice(header.as_bytes());
+        let (first, rest) = payload.split_at(payload.len().min(PIECE));
+        let mut add = |bytes: &mut SmallVec<_>, piece: &[u8]| {
+            let start = bytes.len();
+            bytes.extend_from_slice(piece);
+            mask.apply(&mut bytes[start..]);
+        };
+        add(&mut bytes, first);
+        self.send_frame(writer, &bytes, deadline)?;
+        for piece in rest.chunks(PIECE) {
+            bytes.clear();
+            add(&mut bytes, piece);
+            if !writer.unsent().is_empty() {
+                // The deadline has passed inside this frame: the rest waits behind its beginning.
+                writer.unsent.extend_from_slice(&bytes);
+                continue;
+            }
+            match self.send_frame(writer, &bytes, deadline) {
+                Ok(()) => {}
+                Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
+                Err(_) => writer.unsent.extend_from_slice(&bytes),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends bytes that belong together. A halt means that none of them was sent; once a part
+    /// of them was, the rest is kept when the deadline passes.
+    fn send_frame(
+        &self,
+        writer: &mut Writer,
+        bytes: &[u8],
+        deadline: Deadline,
+    ) -> Result<(), Halt> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.send_some(writer, &[IoSlice::new(&bytes[sent..])], deadline) {
+                Ok(count) => sent += count,
+                Err(halt) if sent == 0 => return Err(halt),
+                Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
+                Err(_) => {
+                    writer.unsent.extend_from_slice(&bytes[sent..]);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what was accepted earlier.
+    fn send_unsent(&self, writer: &mut Writer, deadline: Deadline) -> Result<(), Halt> {
+        while !writer.unsent().is_empty() {
+            let pieces = [IoSlice::new(&writer.unsent[writer.unsent_start..])];
+            let sent = match self.transport.send(&pieces, deadline) {
+                Ok(sent) => sent,
+                Err(halt) => return Err(self.note_failure(writer, halt)),
+            };
+            writer.advance_unsent(sent);
+        }
+        Ok(())
+    }
+
+    fn send_some(
+        &self,
+        writer: &mut Writer,
+        pieces: &[IoSlice<'_>],
+        deadline: Deadline,
+    ) -> Result<usize, Halt> {
+        self.transport
+            .send(pieces, deadline)
+            .map_err(|halt| self.note_failure(writer, halt))
+    }
+
+    /// Remembers that the stream takes no more.
+    fn note_failure(&self, writer: &mut Writer, halt: Halt) -> Halt {
+        let Halt::Failed(source) = halt else {
+            return halt;
+        };
+        let source = Arc::new(source);
+        let reason = "write: connection lost";
+        let lost = Error::ConnectionLost {
+            reason: reason.into(),
+            source: Some(source.clone()),
+        };
+        writer.broken.get_or_insert(lost);
+        writer.advance_unsent(writer.unsent().len());
+        Halt::Failed(std::io::Error::new(source.kind(), source))
+    }
+}

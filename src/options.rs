@@ -1,0 +1,322 @@
+//! Everything a caller can choose, with defaults that are safe to deploy.
+
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue};
+
+use crate::error::{Error, Result};
+
+/// The longest request or response head, in bytes.
+pub const MAX_HEAD_SIZE: usize = 16 * 1024;
+/// The most headers in a request or response.
+pub const MAX_HEADERS: usize = 100;
+
+/// What holds for a connection once it is open, whichever side opened it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionLimits {
+    pub max_message_size: usize,
+    pub close_timeout: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        ConnectionLimits {
+            max_message_size: 16 << 20,
+            close_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Headers of a handshake that the caller adds, checked one by one.
+type Headers = Vec<(HeaderName, HeaderValue)>;
+
+fn checked_header(name: &str, value: &[u8]) -> Result<(HeaderName, HeaderValue)> {
+    let Ok(header_name) = HeaderName::from_bytes(name.as_bytes()) else {
+        return Err(Error::InvalidArgument(
+            format!("header {name:?}: not a header name").into(),
+        ));
+    };
+    // These make the handshake; a second one would break it, or say what the library does not do.
+    let ours = [
+        "connection",
+        "upgrade",
+        "content-length",
+        "transfer-encoding",
+    ];
+    if ours.contains(&header_name.as_str()) || header_name.as_str().starts_with("sec-websocket-") {
+        let reason = format!("header {name:?}: the library sets it (see the option of that name)");
+        return Err(Error::InvalidArgument(reason.into()));
+    }
+    let Ok(value) = HeaderValue::from_bytes(value) else {
+        let reason = format!("header {name:?}: its value holds a line break or control character");
+        return Err(Error::InvalidArgument(reason.into()));
+    };
+    Ok((header_name, value))
+}
+
+/// A token of RFC 9110, 5.6.2, which is what a subprotocol must be.
+pub(crate) fn is_token(text: &str) -> bool {
+    let is_token_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+fn checked_subprotocol(name: &str) -> Result<String> {
+    if is_token(name) {
+        return Ok(name.to_owned());
+    }
+    let reason = format!("subprotocol {name:?}: it must be a token, without spaces or commas");
+    Err(Error::InvalidArgument(reason.into()))
+}
+
+/// How to dial: [`DialOptions::dial`] does it.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use talkws::DialOptions;
+///
+/// let ws = DialOptions::new()
+///     .header("Authorization", "Bearer 123")?
+///     .subprotocol("chat")?
+///     .timeout(Duration::from_secs(3))
+///     .dial("ws://localhost:8080/talk-to-server")?;
+/// # Ok::<(), talkws::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct DialOptions {
+    pub(crate) headers: Headers,
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) subprotocol_required: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) limits: ConnectionLimits,
+}
+
+impl Default for DialOptions {
+    fn default() -> Self {
+        DialOptions {
+            headers: Vec::new(),
+            subprotocols: Vec::new(),
+            subprotocol_required: false,
+            timeout: Some(Duration::from_secs(10)),
+            limits: ConnectionLimits::default(),
+        }
+    }
+}
+
+impl DialOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a header to the request; `Host` replaces the one made from the URL. The value may
+    /// hold bytes over 0x7F. An error when it is none, or one that makes the handshake itself.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self> {
+        self.headers.push(checked_header(name, value.as_ref())?);
+        Ok(self)
+    }
+
+    /// Sets the `Origin` header, as a browser does.
+    pub fn origin(self, origin: &str) -> Result<Self> {
+        self.header("origin", origin)
+    }
+
+    /// Offers a subprotocol; the first one offered is preferred (RFC 6455, 1.9).
+    pub fn subprotocol(mut self, name: &str) -> Result<Self> {
+        let name = checked_subprotocol(name)?;
+        if self.subprotocols.contains(&name) {
+            let reason = format!("subprotocol {name:?}: it was offered already");
+            return Err(Error::InvalidArgument(reason.into()));
+        }
+        self.subprotocols.push(name);
+        Ok(self)
+    }
+
+    /// Whether a server that chooses none of the offered subprotocols is an error
+    /// ([`Error::NoSubprotocol`]). Default: no.
+    pub fn require_subprotocol(mut self, required: bool) -> Self {
+        self.subprotocol_required = required;
+        self
+    }
+
+    /// How long all of dial may take: resolving, connecting and the handshake. Default: 10 s;
+    /// `None` waits for ever.
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// The largest message that may be received, in bytes. Default: 16 MiB.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.limits.max_message_size = bytes;
+        self
+    }
+
+    /// How long closing waits for the peer. Default: 5 s.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.close_timeout = timeout;
+        self
+    }
+}
+
+/// From which web pages a browser may connect (RFC 6455, 10.2). A client that sends no
+/// `Origin` is no browser, and is not concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OriginRule {
+    /// From pages of this very server: the host and port of `Origin` equal those of `Host`.
+    #[default]
+    SameHost,
+    /// From these origins, such as `https://example.org`; compared without regard to case.
+    Only(Vec<String>),
+    /// From anywhere.
+    Any,
+}
+
+/// How to listen: [`ListenOptions::listen`] does it.
+#[derive(Debug, Clone)]
+pub struct ListenOptions {
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) subprotocol_required: bool,
+    pub(crate) origins: OriginRule,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) max_pending: usize,
+    pub(crate) backlog: u16,
+    pub(crate) limits: ConnectionLimits,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        ListenOptions {
+            subprotocols: Vec::new(),
+            subprotocol_required: false,
+            origins: OriginRule::default(),
+            handshake_timeout: Duration::from_secs(10),
+            max_pending: 1024,
+            backlog: 1024,
+            limits: ConnectionLimits::default(),
+        }
+    }
+}
+
+impl ListenOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a subprotocol that this server speaks. An upgrade that names none chooses the first
+    /// of these that the client offers.
+    pub fn subprotocol(mut self, name: &str) -> Result<Self> {
+        self.subprotocols.push(checked_subprotocol(name)?);
+        Ok(self)
+    }
+
+    /// Whether a client that offers none of the server's subprotocols is refused with 400.
+    /// Default: no.
+    pub fn require_subprotocol(mut self, required: bool) -> Self {
+        self.subprotocol_required = required;
+        self
+    }
+
+    /// Which origins may connect; others are refused with 403. Default: [`OriginRule::SameHost`].
+    pub fn origins(mut self, rule: OriginRule) -> Self {
+        self.origins = rule;
+        self
+    }
+
+    /// How long a client may take for its whole request, counted from its connection.
+    /// Default: 10 s.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// How many clients may be in the middle of their request at a time; past that the one that
+    /// has waited longest goes. Default: 1,024; at least 1.
+    pub fn max_pending(mut self, count: usize) -> Self {
+        self.max_pending = count.max(1);
+        self
+    }
+
+    /// How many connections the kernel holds while nobody accepts. Default: 1,024.
+    pub fn backlog(mut self, count: u16) -> Self {
+        self.backlog = count.max(1);
+        self
+    }
+
+    /// The largest message that may be received, in bytes. Default: 16 MiB.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.limits.max_message_size = bytes;
+        self
+    }
+
+    /// How long closing waits for the peer. Default: 5 s.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.close_timeout = timeout;
+        self
+    }
+}
+
+/// What an upgrade says besides yes: see [`Request::upgrade`](crate::Request::upgrade).
+#[derive(Debug, Clone, Default)]
+pub struct UpgradeOptions {
+    pub(crate) headers: Headers,
+    pub(crate) subprotocol: Option<String>,
+}
+
+impl UpgradeOptions {
+    /// The defaults: no header of its own, the subprotocol as the listener's options have it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a header to the response.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self> {
+        self.headers.push(checked_header(name, value.as_ref())?);
+        Ok(self)
+    }
+
+    /// Chooses a subprotocol, which must be one that the client offered.
+    pub fn subprotocol(mut self, name: &str) -> Result<Self> {
+        self.subprotocol = Some(checked_subprotocol(name)?);
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_make_the_handshake_are_refused() {
+        for name in [
+            "Upgrade",
+            "connection",
+            "Sec-WebSocket-Key",
+            "Sec-WebSocket-Protocol",
+        ] {
+            let error = DialOptions::new().header(name, "x").unwrap_err();
+            assert!(error.to_string().contains("the library sets it"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_header_cannot_smuggle_another() {
+        assert!(DialOptions::new().header("X-A", "b\r\nX-C: d").is_err());
+        assert!(DialOptions::new().header("X A", "b").is_err());
+        assert!(DialOptions::new().header("X-A", b"\xE9t\xE9").is_ok());
+    }
+
+    #[test]
+    fn subprotocols_are_tokens_and_offered_once() {
+        assert!(DialOptions::new().subprotocol("chat, v2").is_err());
+        assert!(DialOptions::new().subprotocol("").is_err());
+        assert!(
+            DialOptions::new()
+                .subprotocol("a")
+                .unwrap()
+                .subprotocol("a")
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,20 @@
+//! The protocol of RFC 6455: bytes in, events out. No sockets, no threads, no clock.
+//!
+//! [`handshake`] opens a connection, [`decoder`] and [`encoder`] are its two directions. What an
+//! extension such as permessage-deflate adds has three places: its offer and answer in the
+//! handshake, the reserved bits in [`decoder`], the payload between decoder and message.
+
+pub mod decoder;
+pub mod encoder;
+pub mod handshake;
+pub mod mask;
+pub mod utf8;
+
+/// Which side of the connection this end is: a client masks its frames, a server does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The end that dialled.
+    Client,
+    /// The end that accepted.
+    Server,
+}

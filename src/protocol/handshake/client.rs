@@ -1,0 +1,159 @@
+//! The client's opening handshake (RFC 6455, 4.1).
+
+use std::borrow::Cow;
+
+use http::HeaderValue;
+use http::header::{HOST, SEC_WEBSOCKET_PROTOCOL};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::error::{CapacityError, Error as TungsteniteError};
+use tungstenite::handshake::client::{Response, generate_request};
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::handshake::machine::TryParse;
+
+use super::HeadScan;
+use crate::error::{Error, Result};
+use crate::head::ResponseHead;
+use crate::options::{DialOptions, MAX_HEAD_SIZE, MAX_HEADERS};
+use crate::url::Url;
+
+/// A request on its way, and what its response must say.
+#[derive(Debug)]
+pub struct ClientHandshake {
+    /// What is being done, for errors.
+    attempt: String,
+    accept: String,
+    offered: Vec<String>,
+    subprotocol_required: bool,
+    scan: HeadScan,
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// The connection is a WebSocket from here on.
+    Upgraded {
+        /// The server's head.
+        head: ResponseHead,
+        /// What the server chose of what was offered.
+        subprotocol: Option<String>,
+    },
+    /// Another status than 101; a body may follow.
+    Refused(ResponseHead),
+}
+
+impl ClientHandshake {
+    /// The bytes of a request to `url`, and the handshake that waits for their answer.
+    pub fn request(url: &Url, options: &DialOptions) -> Result<(Vec<u8>, ClientHandshake)> {
+        let attempt = format!("dial {}", url.text);
+        let cannot_ask = |error: TungsteniteError| Error::invalid_url(&url.text, error.to_string());
+        let mut request = url.uri.clone().into_client_request().map_err(cannot_ask)?;
+        let headers = request.headers_mut();
+        for (name, value) in &options.headers {
+            if name == HOST {
+                headers.insert(HOST, value.clone());
+            } else {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        if !options.subprotocols.is_empty() {
+            let list = HeaderValue::try_from(options.subprotocols.join(", "))
+                .map_err(|_| Error::InvalidArgument("subprotocols: not tokens".into()))?;
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, list);
+        }
+        let (bytes, key) = generate_request(request).map_err(cannot_ask)?;
+        let handshake = ClientHandshake {
+            attempt,
+            accept: derive_accept_key(key.as_bytes()),
+            offered: options.subprotocols.clone(),
+            subprotocol_required: options.subprotocol_required,
+            scan: HeadScan::default(),
+        };
+        Ok((bytes, handshake))
+    }
+
+    /// Looks at all that has come so far. Gives the answer once its head is whole, and how many
+    /// bytes that head has; what follows it belongs to the connection or the body.
+    pub fn read(&mut self, received: &[u8]) -> Result<Option<(usize, Answer)>> {
+        if !self.scan.is_worth_parsing(received) {
+            return Ok(None);
+        }
+        let mut start = 0;
+        loop {
+            let rest = &received[start..];
+            let (size, response) = match Response::try_parse(rest) {
+                Ok(Some((size, response))) if size <= MAX_HEAD_SIZE => (size, response),
+                Ok(None) if rest.len() <= MAX_HEAD_SIZE => return Ok(None),
+                Ok(_) => return self.fail("the server's head is over 16 KiB"),
+                Err(TungsteniteError::Capacity(CapacityError::TooManyHeaders)) => {
+                    return self.fail("the server sent more than 100 headers");
+                }
+                Err(error) => {
+                    return self.fail(format!("the server's answer is not HTTP/1.1 ({error})"));
+                }
+            };
+            if response.headers().len() > MAX_HEADERS {
+                return self.fail("the server sent more than 100 headers");
+            }
+            let head = ResponseHead::new(&rest[..size]);
+            start += size;
+            match head.status() {
+                101 => {
+                    let subprotocol = self.verify(&head)?;
+                    return Ok(Some((start, Answer::Upgraded { head, subprotocol })));
+                }
+                // An interim response; the real one follows (RFC 9110, 15.2).
+                100..=199 => continue,
+                _ => return Ok(Some((start, Answer::Refused(head)))),
+            }
+        }
+    }
+
+    /// Checks a 101 response (RFC 6455, 4.1), and gives the subprotocol that the server chose.
+    fn verify(&self, head: &ResponseHead) -> Result<Option<String>> {
+        if !head.has_token("upgrade", "websocket") {
+            return self.fail("the server's 101 lacks \"Upgrade: websocket\"");
+        }
+        if !head.has_token("connection", "upgrade") {
+            return self.fail("the server's 101 lacks \"Connection: Upgrade\"");
+        }
+        if head.count("sec-websocket-accept") != 1
+            || head.header("sec-websocket-accept") != Some(self.accept.as_str())
+        {
+            return self.fail("the server's Sec-WebSocket-Accept does not fit our key");
+        }
+        if let Some(extension) = head.tokens("sec-websocket-extensions").next() {
+            return self.fail(format!(
+                "the server uses extension {extension:?}, not offered"
+            ));
+        }
+        if head.count("sec-websocket-protocol") > 1 {
+            return self.fail("the server sent Sec-WebSocket-Protocol twice");
+        }
+        match head.header("sec-websocket-protocol") {
+            Some(chosen) if self.offered.iter().any(|offered| offered == chosen) => {
+                Ok(Some(chosen.to_owned()))
+            }
+            Some(chosen) => self.fail(format!(
+                "the server chose subprotocol {chosen:?}, not offered"
+            )),
+            None if head.count("sec-websocket-protocol") > 0 => {
+                self.fail("the server chose a subprotocol that is not UTF-8")
+            }
+            None if self.subprotocol_required => {
+                let (attempt, offered) = (&self.attempt, self.offered.join(", "));
+                let attempt = format!("{attempt}: the server chose no subprotocol of: {offered}");
+                Err(Error::NoSubprotocol {
+                    attempt: attempt.into(),
+                })
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn fail<T>(&self, reason: impl Into<Cow<'static, str>>) -> Result<T> {
+        Err(Error::Handshake {
+            attempt: self.attempt.clone().into(),
+            reason: reason.into(),
+        })
+    }
+}

@@ -1,0 +1,301 @@
+//! The server's opening handshake (RFC 6455, 4.2).
+
+use http::{StatusCode, Uri, header};
+use tungstenite::error::{CapacityError, Error as TungsteniteError, ProtocolError};
+use tungstenite::handshake::machine::TryParse;
+use tungstenite::handshake::server::{Request as HttpRequest, Response, create_response};
+
+use super::HeadScan;
+use crate::error::{Error, Result};
+use crate::head::RequestHead;
+use crate::options::{ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, UpgradeOptions};
+
+/// What a server asks of every request.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The only path that is served; `None` for all.
+    pub route: Option<String>,
+    origins: OriginRule,
+    subprotocols: Vec<String>,
+    subprotocol_required: bool,
+}
+
+/// A whole and well-formed request to upgrade.
+#[derive(Debug)]
+pub struct UpgradeRequest {
+    /// As it came.
+    pub head: RequestHead,
+    response: Response,
+    /// What an upgrade chooses unless it says otherwise.
+    subprotocol: Option<String>,
+}
+
+/// An answer other than the upgrade.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusalResponse {
+    /// The HTTP status.
+    pub status: u16,
+    body: String,
+    headers: &'static [(&'static str, &'static str)],
+}
+
+/// Headers that tell a client how to do better (RFC 9110, 15.5.22; RFC 6455, 4.4).
+const HOW_TO_UPGRADE: &[(&str, &str)] =
+    &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+
+impl RefusalResponse {
+    /// A refusal with a text to read.
+    pub fn new(status: u16, body: impl Into<String>) -> Self {
+        RefusalResponse {
+            status,
+            body: body.into(),
+            headers: &[],
+        }
+    }
+
+    fn with_headers(self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        RefusalResponse { headers, ..self }
+    }
+
+    /// The bytes of the response.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut text = format!("HTTP/1.1 {} ", status.as_str());
+        text += status.canonical_reason().unwrap_or_default();
+        let upgrades = self.headers.iter().any(|(name, _)| *name == "Upgrade");
+        // `Upgrade` is a matter of this one connection, and must be named here (RFC 9110, 7.8).
+        text += if upgrades {
+            "\r\nConnection: close, Upgrade"
+        } else {
+            "\r\nConnection: close"
+        };
+        for (name, value) in self.headers {
+            text += &format!("\r\n{name}: {value}");
+        }
+        if !self.body.is_empty() {
+            text += "\r\nContent-Type: text/plain; charset=utf-8";
+        }
+        text += &format!(
+            "\r\nContent-Length: {}\r\n\r\n{}",
+            self.body.len(),
+            self.body
+        );
+        text.into_bytes()
+    }
+}
+
+/// What the bytes received so far amount to.
+#[derive(Debug)]
+pub enum Progress {
+    /// Not a whole head yet.
+    Incomplete,
+    /// A request, and how many bytes its head has; what follows belongs to the connection.
+    Complete(usize, Box<UpgradeRequest>),
+    /// Nothing that can be upgraded.
+    Refuse(RefusalResponse),
+}
+
+impl Rules {
+    /// The rules of `options`, for one path or for all.
+    pub fn new(route: Option<String>, options: &ListenOptions) -> Self {
+        Rules {
+            route,
+            origins: options.origins.clone(),
+            subprotocols: options.subprotocols.clone(),
+            subprotocol_required: options.subprotocol_required,
+        }
+    }
+
+    /// Looks at all that a client has sent so far.
+    pub fn read(&self, scan: &mut HeadScan, received: &[u8]) -> Progress {
+        if !scan.is_worth_parsing(received) {
+            return Progress::Incomplete;
+        }
+        let too_large = || {
+            Progress::Refuse(RefusalResponse::new(
+                431,
+                "The head is over 16 KiB or 100 headers.\n",
+            ))
+        };
+        match HttpRequest::try_parse(received) {
+            Ok(None) if received.len() > MAX_HEAD_SIZE => too_large(),
+            Ok(None) => Progress::Incomplete,
+            Ok(Some((size, request))) => {
+                if size > MAX_HEAD_SIZE || request.headers().len() > MAX_HEADERS {
+                    return too_large();
+                }
+                match self.check(request, RequestHead::new(&received[..size])) {
+                    Ok(request) => Progress::Complete(size, Box::new(request)),
+                    Err(refusal) => Progress::Refuse(refusal),
+                }
+            }
+            Err(TungsteniteError::Capacity(CapacityError::TooManyHeaders)) => too_large(),
+            Err(TungsteniteError::Protocol(ProtocolError::WrongHttpMethod)) => Progress::Refuse(
+                RefusalResponse::new(405, "A WebSocket is opened with GET (RFC 6455, 4.1).\n")
+                    .with_headers(&[("Allow", "GET")]),
+            ),
+            Err(TungsteniteError::Protocol(ProtocolError::WrongHttpVersion)) => {
+                Progress::Refuse(not_an_upgrade())
+            }
+            Err(error) => Progress::Refuse(bad_request(&format!("not an HTTP request ({error})"))),
+        }
+    }
+
+    fn check(
+        &self,
+        mut request: HttpRequest,
+        head: RequestHead,
+    ) -> Result<UpgradeRequest, RefusalResponse> {
+        if head.count("host") != 1 {
+            return Err(bad_request("there must be one Host header"));
+        }
+        if let Some(route) = &self.route
+            && head.path() != route
+        {
+            return Err(RefusalResponse::new(
+                404,
+                "There is no WebSocket at this path.\n",
+            ));
+        }
+        if !head.has_token("upgrade", "websocket") || !head.has_token("connection", "upgrade") {
+            return Err(not_an_upgrade());
+        }
+        if head.count("sec-websocket-version") > 1 || head.count("sec-websocket-key") > 1 {
+            return Err(bad_request(
+                "Sec-WebSocket-Version or Sec-WebSocket-Key came twice",
+            ));
+        }
+        if head.header("sec-websocket-version") != Some("13") {
+            let body = "This server speaks version 13 of the protocol (RFC 6455).\n";
+            return Err(RefusalResponse::new(426, body).with_headers(HOW_TO_UPGRADE));
+        }
+        // Bytes of a body would be taken for frames.
+        let has_body = head.headers().any(|(name, value)| {
+            name.eq_ignore_ascii_case("transfer-encoding")
+                || (name.eq_ignore_ascii_case("content-length") && value != b"0")
+        });
+        if has_body {
+            return Err(bad_request("a request to upgrade has no body"));
+        }
+        self.check_origin(&head)?;
+        let subprotocol = self.choose_subprotocol(&head)?;
+        // tungstenite looks at the first line of each of these alone, and wants one token in the
+        // second; both are lists (RFC 9110, 7.6.1 and 7.8), and were checked above.
+        let headers = request.headers_mut();
+        headers.insert(
+            header::CONNECTION,
+            header::HeaderValue::from_static("Upgrade"),
+        );
+        headers.insert(
+            header::UPGRADE,
+            header::HeaderValue::from_static("websocket"),
+        );
+        match create_response(&request) {
+            Ok(response) => Ok(UpgradeRequest {
+                head,
+                response,
+                subprotocol,
+            }),
+            Err(error) => Err(bad_request(&error.to_string())),
+        }
+    }
+
+    fn check_origin(&self, head: &RequestHead) -> Result<(), RefusalResponse> {
+        let forbidden = || RefusalResponse::new(403, "Pages of this origin may not connect.\n");
+        if head.count("origin") == 0 {
+            return Ok(());
+        }
+        if head.count("origin") > 1 {
+            return Err(forbidden());
+        }
+        let Some(origin) = head.header("origin") else {
+            return Err(forbidden());
+        };
+        let is_allowed = match &self.origins {
+            OriginRule::Any => true,
+            OriginRule::Only(origins) => origins.iter().any(|o| o.eq_ignore_ascii_case(origin)),
+            OriginRule::SameHost => {
+                let host = head.header("host").unwrap_or_default();
+                let uri = origin.parse::<Uri>();
+                let authority = uri.as_ref().ok().and_then(Uri::authority);
+                authority.is_some_and(|authority| authority.as_str().eq_ignore_ascii_case(host))
+            }
+        };
+        if is_allowed { Ok(()) } else { Err(forbidden()) }
+    }
+
+    fn choose_subprotocol(&self, head: &RequestHead) -> Result<Option<String>, RefusalResponse> {
+        if head
+            .subprotocols()
+            .any(|name| !crate::options::is_token(name))
+        {
+            return Err(bad_request(
+                "Sec-WebSocket-Protocol holds something that is no token",
+            ));
+        }
+        let chosen = self
+            .subprotocols
+            .iter()
+            .find(|ours| head.subprotocols().any(|n| n == **ours));
+        if chosen.is_none() && self.subprotocol_required {
+            let ours = self.subprotocols.join(", ");
+            return Err(bad_request(&format!(
+                "this server speaks only the subprotocols: {ours}"
+            )));
+        }
+        Ok(chosen.cloned())
+    }
+}
+
+fn not_an_upgrade() -> RefusalResponse {
+    RefusalResponse::new(
+        426,
+        "This is a WebSocket; ask for an upgrade (RFC 6455, 4.1).\n",
+    )
+    .with_headers(HOW_TO_UPGRADE)
+}
+
+fn bad_request(reason: &str) -> RefusalResponse {
+    RefusalResponse::new(400, format!("Bad request: {reason}.\n"))
+}
+
+impl UpgradeRequest {
+    /// The bytes of the 101 response, and the subprotocol they name.
+    pub fn accept(&self, options: &UpgradeOptions) -> Result<(Vec<u8>, Option<String>)> {
+        if let Some(chosen) = &options.subprotocol
+            && !self.head.subprotocols().any(|offered| offered == chosen)
+        {
+            let reason = format!("upgrade: the client did not offer subprotocol {chosen:?}");
+            return Err(Error::InvalidArgument(reason.into()));
+        }
+        let subprotocol = options
+            .subprotocol
+            .clone()
+            .or_else(|| self.subprotocol.clone());
+        let mut bytes = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
+        let mut add = |name: &str, value: &[u8]| {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        };
+        for (name, value) in self.response.headers() {
+            // Some clients compare these names to the letter.
+            let name = match name.as_str() {
+                "connection" => "Connection",
+                "upgrade" => "Upgrade",
+                "sec-websocket-accept" => "Sec-WebSocket-Accept",
+                other => other,
+            };
+            add(name, value.as_bytes());
+        }
+        if let Some(name) = &subprotocol {
+            add("Sec-WebSocket-Protocol", name.as_bytes());
+        }
+        for (name, value) in &options.headers {
+            add(name.as_str(), value.as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        Ok((bytes, subprotocol))
+    }
+}

@@ -1,0 +1,322 @@
+//! Listening, accepting in two steps, upgrading or refusing.
+
+mod bind;
+mod pending;
+mod request;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use socket2::Socket;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::options::ListenOptions;
+use crate::protocol::handshake::server::Rules;
+use crate::transport::Halt;
+use crate::transport::poll::{entry, poll, pollfd};
+use crate::url::Url;
+
+use pending::{Pending, Verdict};
+pub use request::Request;
+
+/// How long the listener leaves new connections alone when the process, or the system, has no
+/// descriptors or memory left for them.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens for WebSocket clients, such as at `ws://localhost:8080/talk-to-server`, with the
+/// defaults of [`ListenOptions`].
+pub fn listen(url: &str) -> Result<Listener> {
+    ListenOptions::new().listen(url)
+}
+
+impl ListenOptions {
+    /// Listens at every address of the URL's host. Port 0 takes a free one, see
+    /// [`Listener::local_addr`]. The URL's path is the only one that is served, others get 404;
+    /// a URL without a path (`ws://host:port`) serves all.
+    pub fn listen(&self, url: &str) -> Result<Listener> {
+        let url = Url::parse(url)?;
+        if url.uri.query().is_some() {
+            return Err(Error::invalid_url(
+                &url.text,
+                "a query has no meaning when listening",
+            ));
+        }
+        let sockets = bind::bind(&url, self.backlog)?;
+        let cannot = |error| Error::io(format!("listen on {}", url.text), error);
+        let address = sockets[0].local_addr().map_err(cannot)?.as_socket();
+        let address = address.ok_or_else(|| cannot(io::ErrorKind::AddrNotAvailable.into()))?;
+        let route = url.has_path.then(|| url.uri.path().to_owned());
+        let (waker, wakes) = UnixStream::pair().map_err(cannot)?;
+        waker.set_nonblocking(true).map_err(cannot)?;
+        wakes.set_nonblocking(true).map_err(cannot)?;
+        let path = route.clone().unwrap_or_default();
+        let shared = Shared {
+            url: format!("ws://{}:{}{path}", bracketed(&url.host), address.port()),
+            address,
+            rules: Rules::new(route, self),
+            options: self.clone(),
+            is_closed: AtomicBool::new(false),
+            mailbox: Arc::new(Mailbox {
+                waker,
+                returned: Mutex::new(Vec::new()),
+            }),
+            handshakes: Mutex::new(Handshakes {
+                sockets,
+                wakes,
+                pending: Vec::new(),
+                ready: VecDeque::new(),
+                paused_until: None,
+                entries: Vec::new(),
+            }),
+        };
+        Ok(Listener {
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
+}
+
+/// A listening WebSocket server.
+///
+/// [`accept`](Listener::accept) gives the next client's [`Request`], to be upgraded or refused.
+/// Any number of threads may accept from one listener; clones share it. Clients that are slow to
+/// ask, or ask wrongly, are dealt with inside `accept` and hold nobody up; while nobody accepts,
+/// the kernel keeps them.
+#[derive(Clone)]
+pub struct Listener {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    url: String,
+    address: SocketAddr,
+    rules: Rules,
+    options: ListenOptions,
+    is_closed: AtomicBool,
+    mailbox: Arc<Mailbox>,
+    /// Who holds this polls; the others wait for their turn to.
+    handshakes: Mutex<Handshakes>,
+}
+
+/// What comes to a listener from other threads.
+struct Mailbox {
+    waker: UnixStream,
+    /// Refused connections whose answer is not out, or not read, yet.
+    returned: Mutex<Vec<Pending>>,
+}
+
+impl Mailbox {
+    fn wake(&self) {
+        // When the pipe is full, a wake-up is on its way already.
+        let _ = (&self.waker).write(&[0]);
+    }
+
+    fn give_back(&self, refused: Pending) {
+        self.returned.lock().push(refused);
+        self.wake();
+    }
+}
+
+/// All handshakes in progress.
+struct Handshakes {
+    sockets: Vec<Socket>,
+    wakes: UnixStream,
+    /// In the order in which they connected.
+    pending: Vec<Pending>,
+    ready: VecDeque<Request>,
+    /// Until when new connections are left to the kernel.
+    paused_until: Option<Instant>,
+    entries: Vec<pollfd>,
+}
+
+impl Listener {
+    /// Waits for the next client that asks, completely and well, to be upgraded.
+    ///
+    /// Everything else is answered inside: 400 to what is malformed, 403 to a foreign origin, 404
+    /// to another path, 405 to another method, 408 to who is too slow, 426 to who does not ask
+    /// for an upgrade to version 13, 431 to an oversized head. [`Error::Aborted`] once the
+    /// listener is closed.
+    pub fn accept(&self) -> Result<Request> {
+        self.accept_within(Deadline::NEVER)
+    }
+
+    /// Like [`accept`](Self::accept), until `deadline`. [`Error::TimedOut`] harms no client: who
+    /// is in the middle of a request stays there for the next call.
+    pub fn accept_within(&self, deadline: impl Into<Deadline>) -> Result<Request> {
+        let deadline = deadline.into();
+        let halted = |halt| {
+            let attempt = format!("accept on {}", self.shared.url).into();
+            match halt {
+                Halt::TimedOut => Error::TimedOut { attempt },
+                Halt::Interrupted => Error::Interrupted { attempt },
+                Halt::Failed(error) => Error::Io {
+                    attempt,
+                    source: error.into(),
+                },
+            }
+        };
+        let mut handshakes =
+            crate::connection::lock(&self.shared.handshakes, deadline).map_err(halted)?;
+        loop {
+            if self.shared.is_closed.load(Ordering::Acquire) {
+                let attempt = format!("accept on {}", self.shared.url).into();
+                return Err(Error::Aborted { attempt });
+            }
+            if let Some(request) = handshakes.ready.pop_front() {
+                return Ok(request);
+            }
+            handshakes.round(&self.shared, deadline).map_err(halted)?;
+        }
+    }
+
+    /// Stops listening. Every [`accept`](Self::accept), also a blocked one, gives
+    /// [`Error::Aborted`]; clients that were not accepted are dropped. Connections live on.
+    pub fn close(&self) {
+        self.shared.is_closed.store(true, Ordering::Release);
+        self.shared.mailbox.wake();
+        let mut handshakes = self.shared.handshakes.lock();
+        handshakes.sockets.clear();
+        handshakes.pending.clear();
+        handshakes.ready.clear();
+        self.shared.mailbox.returned.lock().clear();
+    }
+
+    /// The address that is listened on: the first one, when the host has several. They share
+    /// the port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// The URL to dial, with the actual port.
+    pub fn url(&self) -> &str {
+        &self.shared.url
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("url", &self.shared.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handshakes {
+    /// Waits until something happens, and takes every handshake as far as it goes.
+    fn round(&mut self, shared: &Shared, deadline: Deadline) -> Result<(), Halt> {
+        self.pending.append(&mut shared.mailbox.returned.lock());
+        self.paused_until = self.paused_until.filter(|&until| until > Instant::now());
+        self.entries.clear();
+        self.entries
+            .push(entry(self.wakes.as_raw_fd(), libc::POLLIN));
+        let listening = if self.paused_until.is_some() {
+            0
+        } else {
+            self.sockets.len()
+        };
+        for socket in &self.sockets[..listening] {
+            self.entries.push(entry(socket.as_raw_fd(), libc::POLLIN));
+        }
+        self.entries
+            .extend(self.pending.iter().map(Pending::poll_entry));
+
+        let timers = self
+            .pending
+            .iter()
+            .map(Pending::deadline)
+            .chain(self.paused_until);
+        let wait = timers
+            .min()
+            .map_or(deadline, |soonest| deadline.or_sooner(soonest));
+        match poll(&mut self.entries, wait) {
+            Ok(_) => {}
+            Err(Halt::TimedOut) if !deadline.has_passed() => {}
+            // Time is up for the caller, and perhaps for clients too: they have their answers
+            // coming whoever waits next.
+            Err(halt) => return Err(halt),
+        }
+        let is_ready = |entry: &pollfd| entry.revents != 0;
+        if is_ready(&self.entries[0]) {
+            let mut bytes = [0; 64];
+            while (&self.wakes)
+                .read(&mut bytes)
+                .is_ok_and(|count| count == bytes.len())
+            {}
+        }
+        // Who has sent something is heard before anybody's time is up: nobody may have accepted
+        // for a while, which is not the client's fault.
+        let now = Instant::now();
+        let entries = std::mem::take(&mut self.entries);
+        let (listeners, clients) = entries[1..].split_at(listening);
+        for (pending, entry) in std::mem::take(&mut self.pending).into_iter().zip(clients) {
+            self.advance(pending, is_ready(entry), now, shared);
+        }
+        for (index, entry) in listeners.iter().enumerate() {
+            if is_ready(entry) {
+                self.accept_waiting(index, shared);
+            }
+        }
+        self.entries = entries;
+        Ok(())
+    }
+
+    fn advance(&mut self, pending: Pending, has_news: bool, now: Instant, shared: &Shared) {
+        let verdict = if has_news {
+            pending.advance(shared)
+        } else {
+            Verdict::Wait(pending)
+        };
+        match verdict {
+            Verdict::Wait(pending) if pending.deadline() <= now => {
+                self.pending.extend(pending.too_slow());
+            }
+            Verdict::Wait(pending) => self.pending.push(pending),
+            Verdict::Drop => {}
+            Verdict::Ready(request) => self.ready.push_back(*request),
+        }
+    }
+
+    /// Takes connections out of the kernel's backlog.
+    fn accept_waiting(&mut self, index: usize, shared: &Shared) {
+        // Others have something to say too: the rest waits for the next round.
+        for _ in 0..64 {
+            match self.sockets[index].accept() {
+                Ok((socket, peer)) => {
+                    if self.pending.len() >= shared.options.max_pending {
+                        self.pending.remove(0);
+                    }
+                    let deadline = Instant::now() + shared.options.handshake_timeout;
+                    if let Ok(pending) = Pending::new(socket, peer.as_socket(), deadline) {
+                        // Its request has often come along.
+                        self.advance(pending, true, Instant::now(), shared);
+                    }
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                        self.paused_until = Some(Instant::now() + EXHAUSTED_PAUSE);
+                        return;
+                    }
+                    // accept(2): errors that belong to the one connection that was to come.
+                    _ if error.kind() != io::ErrorKind::WouldBlock => {}
+                    _ => return,
+                },
+            }
+        }
+    }
+}

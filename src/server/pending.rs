@@ -1,0 +1,194 @@
+//! A client whose request is not complete, or whose refusal is not through: never waited for,
+//! only driven on when its socket is ready.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use super::{Request, Shared};
+use crate::protocol::handshake::HeadScan;
+use crate::protocol::handshake::server::{Progress, RefusalResponse};
+use crate::transport::poll::{entry, pollfd};
+
+/// How long a refused client may take to read its answer. A socket closed with unread bytes
+/// would reset the connection, and the answer might never be seen.
+const LINGER: Duration = Duration::from_secs(1);
+
+#[cfg(not(target_vendor = "apple"))]
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SEND_FLAGS: i32 = 0;
+
+pub(super) struct Pending {
+    socket: Socket,
+    peer: Option<SocketAddr>,
+    deadline: Instant,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The request is coming in.
+    Request { received: Vec<u8>, scan: HeadScan },
+    /// The refusal is going out.
+    Refusal { bytes: Vec<u8>, sent: usize },
+    /// The refusal is out; what the client still sends is dropped until it hangs up.
+    Goodbye,
+}
+
+pub(super) enum Verdict {
+    /// It goes on when its socket is ready again.
+    Wait(Pending),
+    /// It is over.
+    Drop,
+    /// It is for the program to answer.
+    Ready(Box<Request>),
+}
+
+impl Pending {
+    pub fn new(socket: Socket, peer: Option<SocketAddr>, deadline: Instant) -> io::Result<Pending> {
+        socket.set_nonblocking(true)?;
+        #[cfg(target_vendor = "apple")]
+        socket.set_nosigpipe(true)?;
+        let stage = Stage::Request {
+            received: Vec::new(),
+            scan: HeadScan::default(),
+        };
+        Ok(Pending {
+            socket,
+            peer,
+            deadline,
+            stage,
+        })
+    }
+
+    /// A client that is being told no, as far as that went without waiting.
+    pub fn refused(
+        socket: Socket,
+        peer: Option<SocketAddr>,
+        refusal: &RefusalResponse,
+    ) -> Option<Self> {
+        socket.set_nonblocking(true).ok()?;
+        let stage = Stage::Refusal {
+            bytes: refusal.to_bytes(),
+            sent: 0,
+        };
+        let pending = Pending {
+            socket,
+            peer,
+            deadline: Instant::now() + LINGER,
+            stage,
+        };
+        match pending.advance_refusal() {
+            Verdict::Wait(pending) => Some(pending),
+            Verdict::Drop | Verdict::Ready(_) => None,
+        }
+    }
+
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    pub fn poll_entry(&self) -> pollfd {
+        let events = match self.stage {
+            Stage::Request { .. } | Stage::Goodbye => libc::POLLIN,
+            Stage::Refusal { .. } => libc::POLLOUT,
+        };
+        entry(self.socket.as_raw_fd(), events)
+    }
+
+    /// What becomes of a client whose time is up.
+    pub fn too_slow(self) -> Option<Pending> {
+        match self.stage {
+            Stage::Request { .. } => {
+                let refusal = RefusalResponse::new(408, "The request took too long.\n");
+                Pending::refused(self.socket, self.peer, &refusal)
+            }
+            Stage::Refusal { .. } | Stage::Goodbye => None,
+        }
+    }
+
+    /// Does what the socket allows without waiting.
+    pub fn advance(self, shared: &Shared) -> Verdict {
+        match self.stage {
+            Stage::Request { .. } => self.advance_request(shared),
+            Stage::Refusal { .. } => self.advance_refusal(),
+            Stage::Goodbye => self.advance_goodbye(),
+        }
+    }
+
+    fn advance_request(mut self, shared: &Shared) -> Verdict {
+        let mut chunk = [MaybeUninit::uninit(); 4096];
+        loop {
+            let Stage::Request { received, scan } = &mut self.stage else {
+                return Verdict::Wait(self);
+            };
+            match receive(&self.socket, &mut chunk) {
+                Ok([]) => return Verdict::Drop,
+                Ok(bytes) => received.extend_from_slice(bytes),
+                Err(error) => return self.unless_failed(&error),
+            }
+            match shared.rules.read(scan, received) {
+                Progress::Incomplete => {}
+                Progress::Complete(size, upgrade) => {
+                    let rest = received.split_off(size);
+                    let request = Request::new(self.socket, self.peer, *upgrade, rest, shared);
+                    return Verdict::Ready(Box::new(request));
+                }
+                Progress::Refuse(refusal) => {
+                    self.stage = Stage::Refusal {
+                        bytes: refusal.to_bytes(),
+                        sent: 0,
+                    };
+                    self.deadline = Instant::now() + LINGER;
+                    return self.advance_refusal();
+                }
+            }
+        }
+    }
+
+    fn advance_refusal(mut self) -> Verdict {
+        let Stage::Refusal { bytes, sent } = &mut self.stage else {
+            return Verdict::Wait(self);
+        };
+        while *sent < bytes.len() {
+            match self.socket.send_with_flags(&bytes[*sent..], SEND_FLAGS) {
+                Ok(count) => *sent += count,
+                Err(error) => return self.unless_failed(&error),
+            }
+        }
+        self.stage = Stage::Goodbye;
+        match self.socket.shutdown(Shutdown::Write) {
+            Ok(()) => self.advance_goodbye(),
+            Err(_) => Verdict::Drop,
+        }
+    }
+
+    fn advance_goodbye(self) -> Verdict {
+        let mut chunk = [MaybeUninit::uninit(); 4096];
+        loop {
+            match receive(&self.socket, &mut chunk) {
+                Ok([]) => return Verdict::Drop,
+                Ok(_) if Instant::now() >= self.deadline => return Verdict::Drop,
+                Ok(_) => {}
+                Err(error) => return self.unless_failed(&error),
+            }
+        }
+    }
+
+    fn unless_failed(self, error: &io::Error) -> Verdict {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Verdict::Wait(self),
+            _ => Verdict::Drop,
+        }
+    }
+}
+
+fn receive<'a>(socket: &Socket, chunk: &'a mut [MaybeUninit<u8>]) -> io::Result<&'a [u8]> {
+    let length = socket.recv(chunk)?;
+    // SAFETY: `recv` has initialised that many bytes at the start of the chunk.
+    Ok(unsafe { std::slice::from_raw_parts(chunk.as_ptr().cast::<u8>(), length) })
+}

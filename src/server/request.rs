@@ -1,0 +1,195 @@
+//! A client's request, looked at before it is upgraded or refused.
+
+use std::fmt;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::Socket;
+
+use super::pending::Pending;
+use super::{Mailbox, Shared};
+use crate::connection::{Connection, Opening, OpeningHead};
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::head::RequestHead;
+use crate::options::{ConnectionLimits, UpgradeOptions};
+use crate::protocol::Role;
+use crate::protocol::handshake::server::{RefusalResponse, UpgradeRequest};
+use crate::transport::tcp::Tcp;
+use crate::transport::{Halt, Transport};
+
+/// A complete, well-formed request to become a WebSocket, not answered yet.
+///
+/// [`upgrade`](Request::upgrade) or [`refuse`](Request::refuse) answers it. One that is dropped
+/// is refused with 503. Looking at it waits for nothing.
+pub struct Request {
+    /// Gone once it was answered.
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    socket: Socket,
+    peer: Option<SocketAddr>,
+    upgrade: UpgradeRequest,
+    /// What the client sent after its head.
+    rest: Vec<u8>,
+    limits: ConnectionLimits,
+    timeout: Duration,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Request {
+    pub(super) fn new(
+        socket: Socket,
+        peer: Option<SocketAddr>,
+        upgrade: UpgradeRequest,
+        rest: Vec<u8>,
+        shared: &Shared,
+    ) -> Self {
+        let waiting = Waiting {
+            socket,
+            peer,
+            upgrade,
+            rest,
+            limits: shared.options.limits,
+            timeout: shared.options.handshake_timeout,
+            mailbox: shared.mailbox.clone(),
+        };
+        Request {
+            waiting: Some(waiting),
+        }
+    }
+
+    fn waiting(&self) -> &Waiting {
+        self.waiting
+            .as_ref()
+            .expect("answering consumes the request")
+    }
+
+    /// The request line and all headers.
+    pub fn head(&self) -> &RequestHead {
+        &self.waiting().upgrade.head
+    }
+
+    /// The path, percent-encoded, without the query.
+    pub fn path(&self) -> &str {
+        self.head().path()
+    }
+
+    /// The query, percent-encoded, without the question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.head().query()
+    }
+
+    /// The value of the first header of that name, in any case; `None` also when it is not UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head().header(name)
+    }
+
+    /// The subprotocols that the client offers, in its order of preference.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        self.head().subprotocols()
+    }
+
+    /// The client's address.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.waiting().peer
+    }
+
+    /// Upgrades: the connection is a WebSocket from here on. Waits until the response is sent,
+    /// at most for the listener's handshake timeout.
+    ///
+    /// ```no_run
+    /// use talkws::UpgradeOptions;
+    ///
+    /// let listener = talkws::listen("ws://localhost:8080/talk-to-server")?;
+    /// let request = listener.accept()?;
+    /// let ws = request.upgrade(UpgradeOptions::new().header("X-Served-By", "me")?)?;
+    /// # Ok::<(), talkws::Error>(())
+    /// ```
+    pub fn upgrade(mut self, options: UpgradeOptions) -> Result<Connection> {
+        // When this fails the request is dropped, and so refused.
+        let (response, subprotocol) = self.waiting().upgrade.accept(&options)?;
+        let waiting = self.waiting.take().expect("answering consumes the request");
+        let transport = Tcp::new(waiting.socket)
+            .map_err(|error| Error::io("upgrade: set up the socket", error))?;
+        let deadline = Deadline::after(waiting.timeout);
+        let mut rest = response.as_slice();
+        while !rest.is_empty() {
+            match transport.send(&[IoSlice::new(rest)], deadline) {
+                Ok(sent) => rest = &rest[sent..],
+                Err(Halt::Failed(source)) => {
+                    let reason = "upgrade: the client has gone";
+                    let source = Some(Arc::new(source));
+                    return Err(Error::ConnectionLost {
+                        reason: reason.into(),
+                        source,
+                    });
+                }
+                Err(Halt::TimedOut | Halt::Interrupted) => {
+                    let reason = "upgrade: the client did not take our response in time";
+                    return Err(Error::ConnectionLost {
+                        reason: reason.into(),
+                        source: None,
+                    });
+                }
+            }
+        }
+        let opening = Opening {
+            head: OpeningHead::Request(waiting.upgrade.head),
+            subprotocol: subprotocol.map(Into::into),
+        };
+        let transport = Box::new(transport);
+        Ok(Connection::new(
+            transport,
+            Role::Server,
+            waiting.limits,
+            opening,
+            &waiting.rest,
+        ))
+    }
+
+    /// Refuses, with an HTTP status from 200 to 599 and a text for the body. Waits for nothing:
+    /// what the client does not take at once goes out while somebody accepts.
+    pub fn refuse(mut self, status: u16, body: &str) -> Result<()> {
+        if !(200..=599).contains(&status) {
+            let reason = format!("refuse with {status}: use an HTTP status from 200 to 599");
+            return Err(Error::InvalidArgument(reason.into()));
+        }
+        self.answer(&RefusalResponse::new(status, body));
+        Ok(())
+    }
+
+    fn answer(&mut self, refusal: &RefusalResponse) {
+        if let Some(Waiting {
+            socket,
+            peer,
+            mailbox,
+            ..
+        }) = self.waiting.take()
+            && let Some(refused) = Pending::refused(socket, peer, refusal)
+        {
+            mailbox.give_back(refused);
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.answer(&RefusalResponse::new(
+            503,
+            "The server did not take the request.\n",
+        ));
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("head", self.head())
+            .field("peer", &self.peer_addr())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+//! Byte streams under a connection: received and sent by two threads at once, with deadlines,
+//! and shut down by a third.
+
+pub mod poll;
+pub mod tcp;
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr};
+
+use crate::deadline::Deadline;
+
+/// Why a transport stopped without doing what it was asked.
+#[derive(Debug)]
+pub enum Halt {
+    /// The deadline passed. Nothing was received or sent by this call.
+    TimedOut,
+    /// The caller's interruption. Nothing was received or sent by this call.
+    Interrupted,
+    /// The stream failed, for good.
+    Failed(io::Error),
+}
+
+/// What to wait for, and what has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readiness {
+    /// Bytes can be received, or the stream has ended.
+    pub receive: bool,
+    /// Bytes can be sent, or the stream has failed.
+    pub send: bool,
+}
+
+/// A byte stream.
+///
+/// One thread receives while another sends; neither waits for the other. A third may
+/// [`shutdown`](Transport::shutdown) at any time, which ends both their waits.
+///
+/// # Safety
+///
+/// [`receive`](Transport::receive) promises that as many bytes at the start of the buffer are
+/// initialised as it returns, and never more than the buffer has; callers rely on it.
+pub unsafe trait Transport: Send + Sync + fmt::Debug {
+    /// Waits for bytes and puts them at the start of `buffer`; gives how many, 0 at the end of
+    /// the stream. `buffer` must not be empty.
+    fn receive(&self, buffer: &mut [MaybeUninit<u8>], deadline: Deadline) -> Result<usize, Halt>;
+
+    /// Sends what the stream takes of `pieces`, in their order, at least one byte; gives how
+    /// many. Without a deadline it usually takes all.
+    fn send(&self, pieces: &[IoSlice<'_>], deadline: Deadline) -> Result<usize, Halt>;
+
+    /// Waits until one of `wanted` is so.
+    fn wait(&self, wanted: Readiness, deadline: Deadline) -> Result<Readiness, Halt>;
+
+    /// Ends a direction, or both. Whoever waits for it is woken.
+    fn shutdown(&self, how: Shutdown);
+
+    /// The address of the other end, if the stream has one.
+    fn peer_addr(&self) -> Option<SocketAddr>;
+
+    /// The address of this end, if the stream has one.
+    fn local_addr(&self) -> Option<SocketAddr>;
+}
