@@ -1,0 +1,94 @@
+# The commands of this project; `make help` lists them. What they install goes into target/, and
+# nowhere else.
+
+CARGO ?= cargo
+PYTHON ?= python3
+export CARGO CC PYTHON
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+export CARGO_TARGET_DIR := $(TARGET)
+VENV := $(TARGET)/venv
+
+CFLAGS ?= -O2 -g
+C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Werror
+C_EXAMPLES := $(patsubst examples/%.c,$(TARGET)/c/%,$(wildcard examples/*.c))
+LIBRARY := $(TARGET)/release/libtalkws.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
+
+# What the Python package is made of: the core, and the binding.
+PYTHON_SOURCES := $(wildcard Cargo.toml Cargo.lock README.md pyproject.toml) \
+    $(shell find src bindings/python -type f \
+        \( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name 'py.typed' \))
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: build ## Rust, C and Python clients talk to Rust, C and Python servers
+	@$(PYTHON) tests/run/demo.py
+
+# Builds part by part and goes on where a part fails, so that one summary tells all.
+.PHONY: test
+test: tools venv ## Run every test; the last line counts them
+	@$(PYTHON) tests/run/all.py
+
+.PHONY: lint
+lint: tools build-python ## Formatting, lints and types, of Rust, C and Python
+	@$(PYTHON) tests/run/lint.py
+
+.PHONY: bench
+bench: tools ## Measure speed
+	$(CARGO) bench
+
+.PHONY: fuzz
+fuzz: tools ## Fuzz each target for a minute
+	fuzz/run
+
+.PHONY: build
+build: build-rust build-c build-python ## Build libraries and examples, and install the Python package into target/venv
+
+.PHONY: build-rust
+build-rust: tools ## Build the Rust library and examples
+	$(CARGO) build --release --examples
+
+.PHONY: build-c
+build-c: $(C_EXAMPLES) ## Build the C library and examples
+
+.PHONY: build-python
+build-python: $(VENV)/.package-installed ## Build the Python package and install it into target/venv
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed
+	rm -rf $(TARGET)
+
+# Cargo knows best whether the library is fresh, so it is always asked.
+.PHONY: c-library
+c-library: tools
+	$(CARGO) build --release -p talkws-c
+
+$(LIBRARY): c-library
+	@test -e $@
+
+$(TARGET)/c/%: examples/%.c include/talkws.h $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(C_WARNINGS) $(CFLAGS) -Iinclude -o $@ $< \
+	    -L$(TARGET)/release -ltalkws -Wl,-rpath,$(TARGET)/release -pthread
+
+# An environment of our own: the user's Python is never touched.
+.PHONY: venv
+venv: $(VENV)/.requirements-installed
+
+$(VENV)/.requirements-installed: tests/requirements.txt | tools
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+# Without build isolation, because the environment has the build tool (maturin) already.
+$(VENV)/.package-installed: $(PYTHON_SOURCES) $(VENV)/.requirements-installed
+	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pip install --quiet \
+	    --no-build-isolation --no-deps --force-reinstall ./bindings/python
+	@touch $@
+
+.PHONY: tools
+tools:
+	@tests/run/check-tools "$(CARGO)" "$(CC)" "$(PYTHON)"

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Runs every formatter, linter and type checker, whatever the others say. `make lint` runs this.
+
+A tool that is not installed is skipped by name, with the way to get it. The tools for Python come
+from the tests' own environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from program import Command
+from workspace import ROOT, TARGET, VENV_PYTHON
+
+CARGO = os.environ.get("CARGO", "cargo")
+TIMEOUT = 1800.0
+C_FLAGS = (
+    *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"),
+    *("-c", "-o", "/dev/null"),
+)
+# Each is checked by itself: programs in different folders may have the same name. A folder's
+# scripts may import modules of the folders that stand beside it.
+PYTHON_FOLDERS = {
+    "examples": "",
+    "tests/run": "",
+    "tests/autobahn": "tests/run",
+    "tests/interop": "tests/run",
+    "tests/python": "",
+}
+# Runs under Python 2.7 only, inside the Autobahn suite, which has no types.
+UNTYPED = {ROOT / "tests" / "autobahn" / "suite.py"}
+
+
+@dataclass
+class Check:
+    """A command that finds fault or does not; `tool` is what it needs beyond cargo."""
+
+    name: str
+    command: Command
+    tool: str = ""
+    how_to_get: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def files(*patterns: str) -> list[Path]:
+    return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+
+
+def rust_checks() -> Iterator[Check]:
+    yield Check(
+        "rustfmt",
+        [CARGO, "fmt", "--all", "--check"],
+        "rustfmt",
+        "rustup component add rustfmt",
+    )
+    yield Check(
+        "clippy",
+        [
+            *(CARGO, "clippy", "--quiet", "--workspace", "--all-targets"),
+            *("--", "-D", "warnings"),
+        ],
+        "cargo-clippy",
+        "rustup component add clippy",
+    )
+
+
+def c_checks() -> Iterator[Check]:
+    # include/talkws.h is generated, and a test of the C suite keeps it fresh.
+    sources = files("examples/*.c", "tests/c/**/*.c", "tests/c/**/*.h")
+    yield Check(
+        "clang-format",
+        ["clang-format", "--dry-run", "-Werror", *sources],
+        "clang-format",
+        "Debian, Ubuntu: apt install clang-format",
+    )
+    for compiler in ("gcc", "clang"):
+        for source in files("examples/*.c"):
+            yield Check(
+                f"{compiler} {source.relative_to(ROOT)}",
+                [compiler, *C_FLAGS, source],
+                compiler,
+                f"Debian, Ubuntu: apt install {compiler}",
+            )
+
+
+def python_checks() -> Iterator[Check]:
+    places = ["examples", "tests", "bindings/python"]
+    ruff: Command = [VENV_PYTHON, "-m", "ruff"]
+    yield Check("ruff check", [*ruff, "check", *places])
+    yield Check("ruff format", [*ruff, "format", "--check", *places])
+
+    mypy: Command = [VENV_PYTHON, "-m", "mypy", "--strict"]
+    yield Check("mypy talkws", [*mypy, "-p", "talkws"])
+    for folder, beside in PYTHON_FOLDERS.items():
+        if sources := [f for f in files(f"{folder}/*.py") if f not in UNTYPED]:
+            yield Check(f"mypy {folder}", [*mypy, *sources], env={"MYPYPATH": beside})
+
+
+def run(check: Check) -> bool:
+    """Whether the check finds no fault; prints what it finds."""
+    env = {**os.environ, "CARGO_TARGET_DIR": str(TARGET), **check.env}
+    try:
+        done = subprocess.run(
+            [str(part) for part in check.command],
+            check=False,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            timeout=TIMEOUT,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(error)
+        return False
+    return done.returncode == 0
+
+
+def main() -> int:
+    passed = failed = skipped = 0
+    for check in (*rust_checks(), *c_checks(), *python_checks()):
+        if check.tool and not shutil.which(check.tool):
+            print(f"SKIP {check.name}: no {check.tool}; {check.how_to_get}", flush=True)
+            skipped += 1
+        elif run(check):
+            print(f"ok   {check.name}", flush=True)
+            passed += 1
+        else:
+            print(f"FAIL {check.name}", flush=True)
+            failed += 1
+    print(f"lint: {passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
