@@ -40,7 +40,7 @@ SPEC = {"cases": ["*"], "exclude-cases": ["12.*", "13.*"]}
 READY_TIMEOUT = 30.0
 RUN_TIMEOUT = 1200.0
 REPORT_TIMEOUT = 60.0
-FAILURES_SHOWN = 20
+FAULTS_SHOWN = 20
 
 
 @dataclass
@@ -56,11 +56,8 @@ class Testee:
         self.agent = f"{self.name}-{self.role}"
         self.folder = WORK / "reports" / self.agent
 
-    def prepare(self, **spec: Any) -> Path:
-        """Empty the report folder and write the suite's specification into it; its path."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        return write_spec(self.folder / "spec.json", outdir=str(self.folder), **spec)
+    def write_spec(self, **extra: Any) -> Path:
+        return write_spec(self.folder / "spec.json", outdir=str(self.folder), **extra)
 
 
 def write_spec(path: Path, **extra: Any) -> Path:
@@ -72,15 +69,19 @@ def run_server(testee: Testee, suite: Path) -> None:
     """The suite's fuzzing client against an echo server."""
     with running(f"{testee.name} echo server", [*testee.command, "0"]) as server:
         url = server.wait_until_ready(READY_TIMEOUT)
-        spec = testee.prepare(servers=[{"agent": testee.agent, "url": url}])
+        spec = testee.write_spec(servers=[{"agent": testee.agent, "url": url}])
         wstest: Command = [suite / "wstest", "-m", "fuzzingclient", "-s", spec]
         with running("suite", wstest, testee.folder / "suite.log") as client:
             client.wait_for_end(RUN_TIMEOUT)
+        if (code := server.exit_code()) is not None:
+            raise ProgramError(
+                f"{server.name}: ended with exit code {code}: {server.complaint()}"
+            )
 
 
 def run_client(testee: Testee, suite: Path) -> None:
     """An echo client against the suite's fuzzing server."""
-    spec = testee.prepare()
+    spec = testee.write_spec()
     server_command: Command = [suite / "python", SUITE, "server", spec]
     with running("suite", server_command, testee.folder / "suite.log") as server:
         url = server.wait_until_ready(READY_TIMEOUT)
@@ -97,6 +98,9 @@ def run_client(testee: Testee, suite: Path) -> None:
 
 def run(testee: Testee, suite: Path, expected: list[str]) -> Judgement:
     """Run all cases against one program, and judge the report."""
+    # An old report must not be mistaken for one of this run.
+    shutil.rmtree(testee.folder, ignore_errors=True)
+    testee.folder.mkdir(parents=True)
     trouble = None
     try:
         {"server": run_server, "client": run_client}[testee.role](testee, suite)
@@ -109,7 +113,8 @@ def run(testee: Testee, suite: Path, expected: list[str]) -> Judgement:
         trouble = trouble or f"no report: {error}"
     judgement = judge(report, testee.agent, expected)
     if trouble:
-        judgement.failed["run"] = trouble
+        # First, because it explains the rest.
+        judgement.faults = {"run": trouble, **judgement.faults}
     return judgement
 
 
@@ -118,15 +123,18 @@ def show(testee: Testee, judgement: Judgement) -> None:
     if judgement.informational:
         cases = ", ".join(judgement.informational)
         line += f", {len(judgement.informational)} informational by design ({cases})"
-    if judgement.failed:
-        line += f", {len(judgement.failed)} FAILED; see {testee.folder / 'index.html'}"
+    if judgement.failures:
+        line += f", {judgement.failures} FAILED; see {testee.folder / 'index.html'}"
     print(line)
-    failures = list(judgement.failed.items())
-    # The run's own trouble comes last in the dictionary, and explains all the rest.
-    for case, reason in failures[::-1][:FAILURES_SHOWN]:
-        print(f"FAIL {testee.agent} {case}: {reason}")
-    if len(failures) > FAILURES_SHOWN:
-        print(f"... and {len(failures) - FAILURES_SHOWN} more")
+    for what, reason in list(judgement.faults.items())[:FAULTS_SHOWN]:
+        print(f"FAIL {testee.agent} {what}: {reason}")
+    if (unseen := len(judgement.faults) - FAULTS_SHOWN) > 0:
+        print(f"FAIL {testee.agent}: and {unseen} more cases")
+    if missing := judgement.missing:
+        print(
+            f"FAIL {testee.agent}: {len(missing)} cases are missing in the report, "
+            f"the first is {missing[0]}"
+        )
     sys.stdout.flush()
 
 
@@ -186,7 +194,7 @@ def main() -> int:
         for testee, judgement in zip(testees, judgements):
             show(testee, judgement)
             passed += len(judgement.passed) + len(judgement.informational)
-            failed += len(judgement.failed)
+            failed += judgement.failures
     print(f"autobahn: {passed} passed, {failed} failed, 0 skipped")
     return 1 if failed else 0
 

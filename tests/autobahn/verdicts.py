@@ -21,7 +21,12 @@ class Judgement:
 
     passed: list[str] = field(default_factory=list)
     informational: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> int:
+        return len(self.missing) + len(self.faults)
 
 
 def judge(report: Mapping[str, Any], agent: str, expected: Sequence[str]) -> Judgement:
@@ -32,13 +37,13 @@ def judge(report: Mapping[str, Any], agent: str, expected: Sequence[str]) -> Jud
     """
     judgement = Judgement()
     for gap in sorted(CATEGORIES - {case.split(".")[0] for case in expected}):
-        judgement.failed[f"{gap}.*"] = "the suite offers no case of this category"
+        judgement.faults[f"{gap}.*"] = "the suite offers no case of this category"
 
     results = report.get(agent, {})
     for case in expected:
         result = results.get(case)
         if result is None:
-            judgement.failed[case] = "missing in the report"
+            judgement.missing.append(case)
             continue
         verdicts = (result.get("behavior"), result.get("behaviorClose"))
         if verdicts == ("OK", "OK"):
@@ -49,7 +54,7 @@ def judge(report: Mapping[str, Any], agent: str, expected: Sequence[str]) -> Jud
         ):
             judgement.informational.append(case)
         else:
-            judgement.failed[case] = f"behavior {verdicts[0]}, close {verdicts[1]}"
-    for case in results.keys() - set(expected):
-        judgement.failed[case] = "in the report, but not asked for"
+            judgement.faults[case] = f"behavior {verdicts[0]}, close {verdicts[1]}"
+    for case in sorted(results.keys() - set(expected)):
+        judgement.faults[case] = "in the report, but not asked for"
     return judgement

@@ -50,7 +50,10 @@ def run_client(language: str, url: str) -> str:
 def exchange(client: str, server: Program, url: str) -> tuple[str, str]:
     """One conversation: what the client printed, and what the server printed."""
     client_said = run_client(client, url)
-    return client_said, server.next_line(TIMEOUT) or "(ended)"
+    try:
+        return client_said, server.next_line(TIMEOUT) or "(ended)"
+    except ProgramError:
+        return client_said, "(nothing)"
 
 
 def demo_server(language: str) -> int:

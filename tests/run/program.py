@@ -86,6 +86,10 @@ class Program:
         except subprocess.TimeoutExpired:
             raise self._error(f"did not end within {timeout:.0f} s") from None
 
+    def exit_code(self) -> int | None:
+        """The exit code of a program that has ended; None while it runs."""
+        return self._process.poll()
+
     def stop(self, timeout: float = 10) -> None:
         """End the program, by its own id: SIGTERM, and after `timeout` seconds SIGKILL."""
         if self._process.poll() is None:
