@@ -1,0 +1,229 @@
+"""The peers of the tests: how each is built or installed, and how its programs are run."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").absolute()
+CACHE = TARGET / "interop"
+
+# How long a program may take to announce its URL, or to end when it was asked to.
+PATIENCE = 20.0
+# How long a client may take over all of its checks.
+CLIENT_PATIENCE = 180.0
+
+
+class Missing(Exception):
+    """A peer that cannot be had on this machine, and how to get it."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library under test, and the commands of its programs; the contract is in README.md."""
+
+    name: str
+    server: Sequence[str]
+    client: Sequence[str]
+    hello_server: Sequence[str]
+    hello_client: Sequence[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def peer(name: str, *command: str, **environment: str) -> Peer:
+    """A peer that is one program."""
+    server = [*command, "server"]
+    return Peer(
+        name, server, [*command, "client"], server, [*command, "hello"], environment
+    )
+
+
+def build(command: Sequence[str | Path], **environment: str) -> str | None:
+    """Run a build step; if it fails, what it said."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    return done.stdout.strip() or f"{command[0]} ended with {done.returncode}"
+
+
+def talkws() -> Peer:
+    failure = build(["cargo", "build", "--quiet", "--release", "--examples"])
+    if failure:
+        sys.exit(f"cargo build --release --examples:\n{failure}")
+    examples = TARGET / "release" / "examples"
+    driver = str(examples / "interop_driver")
+    return Peer(
+        "talkws",
+        [driver, "server"],
+        [driver, "client"],
+        [str(examples / "hello_server"), "ws://127.0.0.1:0/talk-to-server"],
+        [str(examples / "hello_client")],
+    )
+
+
+def gorilla() -> Peer:
+    get = (
+        "apt-get install golang-go golang-github-gorilla-websocket-dev"
+        " golang-github-gin-gonic-gin-dev"
+    )
+    packages = Path("/usr/share/gocode/src/github.com")
+    if not shutil.which("go"):
+        raise Missing(f"go is not installed; {get}")
+    for package in ("gorilla/websocket", "gin-gonic/gin"):
+        if not (packages / package).is_dir():
+            raise Missing(f"the Go package {package} is not installed; {get}")
+    sources = sorted((HERE / "gorilla").glob("*.go"))
+    program = CACHE / "gorilla-peer"
+    if is_older(program, sources):
+        fresh = program.with_suffix(f".{os.getpid()}")
+        failure = build(
+            ["go", "build", "-o", fresh, *sources],
+            GO111MODULE="off",
+            GOPATH="/usr/share/gocode",
+        )
+        if failure:
+            sys.exit(f"go build:\n{failure}")
+        fresh.replace(program)
+    return peer("gorilla", str(program))
+
+
+def is_older(product: Path, sources: Sequence[Path]) -> bool:
+    if not product.exists():
+        return True
+    made = product.stat().st_mtime
+    return any(source.stat().st_mtime >= made for source in sources)
+
+
+def websockets() -> Peer:
+    shared, own = (base / "venv/bin/python" for base in (TARGET, CACHE))
+    script = str(HERE / "websockets_peer.py")
+    probe = "import sys, websockets.sync.server; sys.exit(sys.version_info < (3, 10))"
+    for python in (shared, own):
+        if python.exists() and not build([python, "-c", probe]):
+            return peer("websockets", str(python), script)
+    failure = build(
+        [sys.executable, "-m", "venv", "--clear", own.parent.parent]
+    ) or build([own, "-m", "pip", "install", "--quiet", "websockets>=15"])
+    if failure or build([own, "-c", probe]):
+        raise Missing(f"no websockets; pip install websockets ({last_line(failure)})")
+    return peer("websockets", str(own), script)
+
+
+def ws() -> Peer:
+    for tool in ("node", "npm"):
+        if not shutil.which(tool):
+            raise Missing(f"{tool} is not installed; apt-get install nodejs npm")
+    home = CACHE / "node"
+    if not (home / "node_modules/ws/package.json").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        failure = build(
+            [
+                "npm", "install", "--silent", "--no-fund", "--no-audit",
+                "--prefix", home, "ws@8",
+            ]
+        )  # fmt: skip
+        if failure:
+            raise Missing(f"no ws; npm install ws ({last_line(failure)})")
+    node_path = str(home / "node_modules")
+    return peer("ws", "node", str(HERE / "ws_peer.js"), NODE_PATH=node_path)
+
+
+def last_line(text: str | None) -> str:
+    return text.splitlines()[-1] if text else "no reason given"
+
+
+FOREIGN = {"gorilla": gorilla, "websockets": websockets, "ws": ws}
+
+
+class Server:
+    """A running server program: where it listens, and what it has printed since."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self.collect, daemon=True).start()
+        self.url = ""
+
+    def collect(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+        self.lines.put(None)
+
+    def next_line(self) -> str | None:
+        """The next line that it prints; None at the end, or when it takes too long."""
+        try:
+            return self.lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            return None
+
+
+@contextmanager
+def running(peer: Peer, command: Sequence[str]) -> Iterator[Server]:
+    """A server while the block runs; raises RuntimeError if it does not come up."""
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **peer.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        try:
+            server = Server(process)
+            announcement = server.next_line() or ""
+            if not announcement.startswith("Listening on ws://"):
+                errors.seek(0)
+                raise RuntimeError(
+                    f"{peer.name} server said {announcement!r} instead of where it"
+                    f" listens; {errors.read().strip()}"
+                )
+            server.url = announcement.removeprefix("Listening on ")
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def run(peer: Peer, command: Sequence[str], url: str, **environment: str) -> str:
+    """What a client program prints, and how it failed if it did."""
+    try:
+        done = subprocess.run(
+            [*command, url],
+            env={**os.environ, **peer.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=CLIENT_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout or b""
+        text = said.decode(errors="replace") if isinstance(said, bytes) else said
+        return f"{text}\nkilled after {CLIENT_PATIENCE:.0f} s"
+    return done.stdout
