@@ -402,7 +402,7 @@ fn expect(ws: &Connection, want: &Message) -> Outcome {
 
 fn brief(message: &Message) -> String {
     let start = &message.as_bytes()[..message.len().min(60)];
-    format!("{:?} of {} bytes", start.escape_ascii(), message.len())
+    format!("\"{}\" of {} bytes", start.escape_ascii(), message.len())
 }
 
 fn expect_pong(ws: &Connection, before: Option<Vec<u8>>, want: &str) -> Outcome {
