@@ -71,6 +71,8 @@ def talkws() -> Peer:
         sys.exit(f"cargo build --release --examples:\n{failure}")
     examples = TARGET / "release" / "examples"
     driver = str(examples / "interop_driver")
+    if not Path(driver).exists():
+        sys.exit('Cargo.toml has no example "interop_driver" for tests/interop/driver.rs')
     return Peer(
         "talkws",
         [driver, "server"],
