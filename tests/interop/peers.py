@@ -72,7 +72,9 @@ def talkws() -> Peer:
     examples = TARGET / "release" / "examples"
     driver = str(examples / "interop_driver")
     if not Path(driver).exists():
-        sys.exit('Cargo.toml has no example "interop_driver" for tests/interop/driver.rs')
+        sys.exit(
+            'Cargo.toml has no example "interop_driver" for tests/interop/driver.rs'
+        )
     return Peer(
         "talkws",
         [driver, "server"],
