@@ -158,12 +158,14 @@ impl Connection {
     /// after the other.
     pub fn write(&self, message: impl Borrow<Message>) -> Result<()> {
         let message = message.borrow();
-        self.write_data(message.kind(), message.as_bytes(), Deadline::NEVER)
+        self.shared
+            .write_message(message.kind(), message.as_bytes(), Deadline::NEVER)
     }
 
     /// Writes a text message.
     pub fn write_text(&self, text: &str) -> Result<()> {
-        self.write_data(MessageKind::Text, text.as_bytes(), Deadline::NEVER)
+        self.shared
+            .write_message(MessageKind::Text, text.as_bytes(), Deadline::NEVER)
     }
 
     /// Writes a binary message.

@@ -27,7 +27,7 @@ const SMALL: usize = ON_STACK - MAX_HEADER;
 const ON_STACK: usize = 4096;
 
 /// A client masks this much, sends it, and goes on with the next piece.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 512 * 1024;
 
 /// The writing half of a connection.
 pub(super) struct Writer {
