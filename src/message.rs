@@ -25,7 +25,7 @@ pub enum MessageKind {
 /// assert_eq!(message.as_text(), Some("Hello from client!"));
 /// assert_eq!(message.to_string(), "Hello from client!");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Message {
     kind: MessageKind,
     data: Vec<u8>,
@@ -148,6 +148,16 @@ impl fmt::Display for Message {
             Some(text) => f.pad(text),
             None => write!(f, "<binary message of {} bytes>", self.len()),
         }
+    }
+}
+
+/// Kind and length, and the beginning of the payload: a log wants no megabyte.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 64;
+        let shown = String::from_utf8_lossy(&self.data[..self.len().min(SHOWN)]);
+        let more = if self.len() > SHOWN { "..." } else { "" };
+        write!(f, "{:?}({} bytes, {shown:?}{more})", self.kind, self.len())
     }
 }
 

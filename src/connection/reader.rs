@@ -212,10 +212,7 @@ impl Shared {
                 unsafe { std::slice::from_raw_parts_mut(chunk.as_mut_ptr().cast::<u8>(), length) };
             let mut start = 0;
             while start < received.len() {
-                let (used, event) = match decoder.decode(&mut received[start..], payload) {
-                    Ok(decoded) => decoded,
-                    Err(violation) => return Err(violation.into()),
-                };
+                let (used, event) = decoder.decode(&mut received[start..], payload)?;
                 start += used;
                 if let Some(kind) = self.handle(event, payload, deadline)? {
                     ahead.fill(&received[start..]);
