@@ -1,4 +1,94 @@
-//! libtalkws
+//! Blocking WebSocket clients and servers (RFC 6455): full duplex, with deadlines, from any thread.
+//!
+//! A client dials, writes, reads, and closes:
+//!
+//! ```no_run
+//! use talkws::{CloseCode, Message};
+//!
+//! let ws = talkws::dial("ws://localhost:8080/talk-to-server")?;
+//! ws.write(Message::text("Hello from client!"))?;
+//! println!("Received: {}", ws.read()?);
+//! ws.close(CloseCode::Normal, "bye")?;
+//! # Ok::<(), talkws::Error>(())
+//! ```
+//!
+//! A server listens, looks at each request, and upgrades or refuses it:
+//!
+//! ```no_run
+//! use talkws::{Message, UpgradeOptions};
+//!
+//! let listener = talkws::listen("ws://localhost:8080/talk-to-server")?;
+//! loop {
+//!     let request = listener.accept()?;
+//!     if request.header("x-tenant").is_none() {
+//!         request.refuse(403, "Name your tenant.\n")?;
+//!         continue;
+//!     }
+//!     std::thread::spawn(move || -> talkws::Result<()> {
+//!         let ws = request.upgrade(UpgradeOptions::default())?;
+//!         while let Ok(message) = ws.read() {
+//!             println!("Message: {message}");
+//!             ws.write(Message::text("Hello from server!"))?;
+//!         }
+//!         Ok(())
+//!     });
+//! }
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), talkws::Error>(())
+//! ```
+//!
+//! # Threads
+//!
+//! [`Connection`] and [`Listener`] are cheap to clone, `Send` and `Sync`; every method takes
+//! `&self` and may be called from any thread at any time. A connection has two halves, each with
+//! a lock of its own: one thread may be blocked in [`read`](Connection::read) for hours while
+//! others [`write`](Connection::write). Messages are written whole, one after the other.
+//!
+//! Nothing here starts a thread, but for a resolver while a dial waits for a name.
+//!
+//! # Deadlines
+//!
+//! Calls whose names end in `within` (and [`read_into`](Connection::read_into),
+//! [`write_data`](Connection::write_data)) take a [`Deadline`]: a `Duration` from now, zero for
+//! "do not wait", or [`Deadline::NEVER`]. It is taken once and covers the whole call.
+//! [`Error::TimedOut`] damages nothing: what has come of a message is kept, what was accepted
+//! for sending is sent, and the same call may be made again.
+//!
+//! # Control messages
+//!
+//! Whoever reads answers Pings and makes the closing handshake, so a program that wants to
+//! notice the end of a connection should read from it. [`ping`](Connection::ping) sends a Ping;
+//! [`last_pong`](Connection::last_pong) is the newest answer.
+//!
+//! # Closing
+//!
+//! [`close`](Connection::close) sends Close, waits for the peer's within the close timeout, and
+//! ends every blocked call on the connection. [`abort`](Connection::abort) ends it at once.
+//! After the end every call gives the same [`Error`]: [`Error::Closed`] with the peer's code and
+//! reason when both ends agreed, [`Error::ConnectionLost`] when the stream just ended, and
+//! [`Error::Protocol`], [`Error::InvalidUtf8`] or [`Error::TooBig`] when the peer broke a rule;
+//! it was told so with 1002, 1007 or 1009.
+//!
+//! # Origin
+//!
+//! A browser sends the origin of the page that connects. By default only pages of the same host
+//! may ([`OriginRule`]); programs that send no `Origin` are not concerned.
+//!
+//! # Buffers
+//!
+//! [`read_into`](Connection::read_into) uses the memory of an old message for the next one, so
+//! that a loop allocates nothing. The payload of a large message is received straight into it.
+//! An idle connection costs less than 1 KiB of heap. Memory grows with the bytes that arrive,
+//! never with the length that a header claims; the largest message allowed is 16 MiB unless
+//! [`ListenOptions::max_message_size`] or [`DialOptions::max_message_size`] says otherwise.
+//!
+//! # Not yet
+//!
+//! `wss` (TLS), permessage-deflate, proxies and Unix sockets, and keepalive are not there yet;
+//! `wss` URLs give [`Error::Unsupported`]. The crate needs a Unix (Linux, macOS, a BSD).
+
+#[cfg(not(unix))]
+compile_error!("talkws needs poll(2) and MSG_DONTWAIT: it runs on Linux, macOS and the BSDs");
 
 mod client;
 mod close;
