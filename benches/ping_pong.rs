@@ -193,8 +193,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn main() {
     let is_quick = std::env::args().any(|argument| argument == "--quick");
     let (rounds, round_time) = match is_quick {
-        true => (5, Duration::from_millis(40)),
-        false => (15, Duration::from_millis(150)),
+        true => (11, Duration::from_millis(20)),
+        false => (75, Duration::from_millis(20)),
     };
     println!(
         "{:>9} {:>7} {:>12} {:>14} {:>13} {:>15}",

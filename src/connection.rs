@@ -6,6 +6,7 @@
 
 mod closing;
 mod reader;
+mod sending;
 mod writer;
 
 use std::borrow::{Borrow, Cow};

@@ -233,10 +233,9 @@ fn a_write_that_times_out_sent_nothing_and_one_that_succeeds_is_whole() {
             for (mut peer, ws) in RawPeer::both_roles() {
                 let accepted = fill(&ws, &vec![b'x'; size]);
                 assert!(accepted > 0);
-                assert!(matches!(
-                    ws.write_data(MessageKind::Binary, b"never sent", Duration::ZERO),
-                    Err(Error::TimedOut { .. })
-                ));
+                // The system may find room for a little more. What counts is that the answer is true.
+                let extra = ws.write_data(MessageKind::Binary, b"extra", Duration::ZERO);
+                assert!(matches!(extra, Ok(()) | Err(Error::TimedOut { .. })));
                 let last = thread::spawn(move || ws.write_text("the end").map(|()| ws));
                 for number in 0..accepted {
                     let (first, payload) = peer.read_frame();
@@ -245,6 +244,9 @@ fn a_write_that_times_out_sent_nothing_and_one_that_succeeds_is_whole() {
                         payload == vec![b'x'; size],
                         "message {number} of {size} bytes is torn"
                     );
+                }
+                if extra.is_ok() {
+                    assert_eq!(peer.read_frame(), (FINAL | BINARY, b"extra".to_vec()));
                 }
                 assert_eq!(peer.read_frame(), (FINAL | TEXT, b"the end".to_vec()));
                 drop(last.join().unwrap().unwrap());

@@ -1,13 +1,10 @@
 //! The writer half: messages and control frames through the encoder onto the transport.
 
-use std::io::IoSlice;
-use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use parking_lot::MutexGuard;
-use smallvec::SmallVec;
 
 use super::{Phase, Shared, lock};
 use crate::close::CloseCode;
@@ -16,30 +13,20 @@ use crate::error::{Error, Result};
 use crate::message::MessageKind;
 use crate::protocol::Role;
 use crate::protocol::decoder::ControlPayload;
-use crate::protocol::encoder::{Encoder, Header, MAX_HEADER};
+use crate::protocol::encoder::Encoder;
 use crate::transport::Halt;
-
-/// Up to this size header and payload are put side by side and sent as one piece; a server
-/// sends larger ones with `writev`, without a copy.
-const SMALL: usize = ON_STACK - MAX_HEADER;
-
-/// Frames up to this size are put together on the stack.
-const ON_STACK: usize = 4096;
-
-/// A client masks this much, sends it, and goes on with the next piece.
-const PIECE: usize = 512 * 1024;
 
 /// The writing half of a connection.
 pub(super) struct Writer {
     encoder: Encoder,
     /// Accepted, and not sent: it leaves before anything else does.
-    unsent: Vec<u8>,
-    unsent_start: usize,
+    pub unsent: Vec<u8>,
+    pub unsent_start: usize,
     /// The thread that wrote the last part of a message that is not complete.
     parts_by: Option<ThreadId>,
     close_sent: bool,
     /// The stream takes no more. What it holds may still be read.
-    broken: Option<Error>,
+    pub broken: Option<Error>,
 }
 
 impl Writer {
@@ -54,11 +41,11 @@ impl Writer {
         }
     }
 
-    fn unsent(&self) -> &[u8] {
+    pub fn unsent(&self) -> &[u8] {
         &self.unsent[self.unsent_start..]
     }
 
-    fn advance_unsent(&mut self, sent: usize) {
+    pub fn advance_unsent(&mut self, sent: usize) {
         self.unsent_start += sent;
         if self.unsent_start == self.unsent.len() {
             self.unsent_start = 0;
@@ -98,13 +85,6 @@ impl Drop for Turn<'_> {
             self.shared.send_pong();
         }
     }
-}
-
-/// The bytes of a frame that are still to be sent.
-struct Frame<'a> {
-    header: Header,
-    header_sent: usize,
-    payload: &'a [u8],
 }
 
 impl Shared {
@@ -298,14 +278,9 @@ impl Shared {
         let header = turn.encoder.data_header(kind, is_last, data.len())?;
         self.send_unsent(turn, deadline)
             .map_err(|halt| halt.into_error("write", self))?;
-        let frame = Frame {
-            header,
-            header_sent: 0,
-            payload: data,
-        };
         let result = match header.mask {
-            Some(_) => self.send_masked(turn, frame, deadline),
-            None => self.send_plain(turn, frame, deadline),
+            Some(mask) => self.send_masked(turn, header, mask, data, deadline),
+            None => self.send_plain(turn, header, data, deadline),
         };
         match result {
             Ok(()) => {
@@ -314,153 +289,5 @@ impl Shared {
             }
             Err(halt) => Err(halt.into_error("write", self)),
         }
-    }
-
-    /// A server's frame: header and payload as they are.
-    fn send_plain(
-        &self,
-        writer: &mut Writer,
-        frame: Frame,
-        deadline: Deadline,
-    ) -> Result<(), Halt> {
-        let Frame {
-            header,
-            mut header_sent,
-            mut payload,
-        } = frame;
-        if payload.len() <= SMALL {
-            let mut bytes: SmallVec<[u8; ON_STACK]> = SmallVec::new();
-            bytes.extend_from_slice(header.as_bytes());
-            bytes.extend_from_slice(payload);
-            return self.send_frame(writer, &bytes, deadline);
-        }
-        loop {
-            let header_rest = &header.as_bytes()[header_sent..];
-            if header_rest.is_empty() && payload.is_empty() {
-                return Ok(());
-            }
-            let pieces = [IoSlice::new(header_rest), IoSlice::new(payload)];
-            match self.send_some(writer, &pieces, deadline) {
-                Ok(sent) => {
-                    let of_header = sent.min(header_rest.len());
-                    header_sent += of_header;
-                    payload = &payload[sent - of_header..];
-                }
-                // No byte is on the wire: as if nothing had been tried.
-                Err(halt) if header_sent == 0 => return Err(halt),
-                Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
-                Err(_) => {
-                    writer
-                        .unsent
-                        .extend_from_slice(&header.as_bytes()[header_sent..]);
-                    writer.unsent.extend_from_slice(payload);
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// A client's frame: masked while it is copied, piece by piece.
-    fn send_masked(
-        &self,
-        writer: &mut Writer,
-        frame: Frame,
-        deadline: Deadline,
-    ) -> Result<(), Halt> {
-        let Frame {
-            header, payload, ..
-        } = frame;
-        let mut mask = header
-            .mask
-            .unwrap_or_else(|| unreachable!("a client's frame has a mask"));
-        let mut bytes: SmallVec<[u8; ON_STACK]> =
-            SmallVec::with_capacity(header.as_bytes().len() + payload.len().min(PIECE));
-        bytes.extend_from_slice(header.as_bytes());
-        let (first, rest) = payload.split_at(payload.len().min(PIECE));
-        let mut add = |bytes: &mut SmallVec<_>, piece: &[u8]| {
-            let start = bytes.len();
-            bytes.extend_from_slice(piece);
-            mask.apply(&mut bytes[start..]);
-        };
-        add(&mut bytes, first);
-        self.send_frame(writer, &bytes, deadline)?;
-        for piece in rest.chunks(PIECE) {
-            bytes.clear();
-            add(&mut bytes, piece);
-            if !writer.unsent().is_empty() {
-                // The deadline has passed inside this frame: the rest waits behind its beginning.
-                writer.unsent.extend_from_slice(&bytes);
-                continue;
-            }
-            match self.send_frame(writer, &bytes, deadline) {
-                Ok(()) => {}
-                Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
-                Err(_) => writer.unsent.extend_from_slice(&bytes),
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends bytes that belong together. A halt means that none of them was sent; once a part
-    /// of them was, the rest is kept when the deadline passes.
-    fn send_frame(
-        &self,
-        writer: &mut Writer,
-        bytes: &[u8],
-        deadline: Deadline,
-    ) -> Result<(), Halt> {
-        let mut sent = 0;
-        while sent < bytes.len() {
-            match self.send_some(writer, &[IoSlice::new(&bytes[sent..])], deadline) {
-                Ok(count) => sent += count,
-                Err(halt) if sent == 0 => return Err(halt),
-                Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
-                Err(_) => {
-                    writer.unsent.extend_from_slice(&bytes[sent..]);
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends what was accepted earlier.
-    fn send_unsent(&self, writer: &mut Writer, deadline: Deadline) -> Result<(), Halt> {
-        while !writer.unsent().is_empty() {
-            let pieces = [IoSlice::new(&writer.unsent[writer.unsent_start..])];
-            let sent = match self.transport.send(&pieces, deadline) {
-                Ok(sent) => sent,
-                Err(halt) => return Err(self.note_failure(writer, halt)),
-            };
-            writer.advance_unsent(sent);
-        }
-        Ok(())
-    }
-
-    fn send_some(
-        &self,
-        writer: &mut Writer,
-        pieces: &[IoSlice<'_>],
-        deadline: Deadline,
-    ) -> Result<usize, Halt> {
-        self.transport
-            .send(pieces, deadline)
-            .map_err(|halt| self.note_failure(writer, halt))
-    }
-
-    /// Remembers that the stream takes no more.
-    fn note_failure(&self, writer: &mut Writer, halt: Halt) -> Halt {
-        let Halt::Failed(source) = halt else {
-            return halt;
-        };
-        let source = Arc::new(source);
-        let reason = "write: connection lost";
-        let lost = Error::ConnectionLost {
-            reason: reason.into(),
-            source: Some(source.clone()),
-        };
-        writer.broken.get_or_insert(lost);
-        writer.advance_unsent(writer.unsent().len());
-        Halt::Failed(std::io::Error::new(source.kind(), source))
     }
 }

@@ -13,15 +13,11 @@ use super::{Request, Shared};
 use crate::protocol::handshake::HeadScan;
 use crate::protocol::handshake::server::{Progress, RefusalResponse};
 use crate::transport::poll::{entry, pollfd};
+use crate::transport::tcp::SEND_FLAGS;
 
 /// How long a refused client may take to read its answer. A socket closed with unread bytes
 /// would reset the connection, and the answer might never be seen.
 const LINGER: Duration = Duration::from_secs(1);
-
-#[cfg(not(target_vendor = "apple"))]
-const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
-#[cfg(target_vendor = "apple")]
-const SEND_FLAGS: i32 = 0;
 
 pub(super) struct Pending {
     socket: Socket,

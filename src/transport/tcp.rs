@@ -13,9 +13,10 @@ use crate::deadline::Deadline;
 
 /// No `SIGPIPE` when the peer is gone. macOS has an option of the socket instead, see `new`.
 #[cfg(not(target_vendor = "apple"))]
-const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+pub const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+/// See above.
 #[cfg(target_vendor = "apple")]
-const SEND_FLAGS: i32 = 0;
+pub const SEND_FLAGS: i32 = 0;
 
 /// A connected TCP socket.
 #[derive(Debug)]
