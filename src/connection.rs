@@ -200,8 +200,9 @@ impl Connection {
     /// The parts of one message need the same `kind`, and the last one `is_last`. Between them
     /// Pings and Pongs may go out; other messages wait until the last part was written. It is
     /// [`Error::InvalidState`] to write another message from the thread that wrote the last part,
-    /// since that could never end. A character of a text may be divided between parts; the parts
-    /// together must be UTF-8, which is for the caller to see to.
+    /// since that could never end. A character of a text may be divided between parts; a part
+    /// that cannot be UTF-8 with those before it is refused ([`Error::InvalidArgument`]), and
+    /// another may be written in its place.
     pub fn write_part(
         &self,
         kind: MessageKind,

@@ -379,6 +379,21 @@ fn the_parts_of_a_message_are_its_frames_and_nothing_comes_between_them_but_cont
 }
 
 #[test]
+fn a_character_may_be_divided_between_parts_and_a_part_that_cannot_be_text_is_not_sent() {
+    bounded(|| {
+        let (client, server) = pair();
+        let part = |data: &[u8], is_last| {
+            client.write_part(MessageKind::Text, data, is_last, Deadline::NEVER)
+        };
+        part(b"sn\xC3", false).unwrap();
+        assert!(matches!(part(b"o", false), Err(Error::InvalidArgument(_))));
+        assert!(matches!(part(b"", true), Err(Error::InvalidArgument(_))));
+        part(b"\xB6w", true).unwrap();
+        assert_eq!(server.read().unwrap().as_text(), Some("snöw"));
+    });
+}
+
+#[test]
 fn a_writer_waits_for_anothers_last_part_until_its_deadline() {
     bounded(|| {
         let (mut peer, ws) = RawPeer::client();

@@ -20,7 +20,7 @@ impl Shared {
         };
         self.begin_closing(info);
         if self.phase() != Phase::Ended {
-            self.close_and_wait(code, reason, deadline)?;
+            self.close_and_wait(deadline)?;
         }
         match self.end_error() {
             Error::Closed(_) => Ok(()),
@@ -30,9 +30,9 @@ impl Shared {
 
     /// Sends Close and reads until the connection has ended, which it has then, except when the
     /// caller interrupted this, to call again.
-    fn close_and_wait(&self, code: CloseCode, reason: &str, deadline: Deadline) -> Result<()> {
+    fn close_and_wait(&self, deadline: Deadline) -> Result<()> {
         if self.closed_by() == ClosedBy::Local {
-            match self.send_close(code, reason, deadline) {
+            match self.send_close(deadline) {
                 Err(Error::Interrupted { attempt }) => return Err(Error::Interrupted { attempt }),
                 Err(Error::TimedOut { .. }) => {
                     let reason = "close: the peer did not take our Close in time";
@@ -77,9 +77,8 @@ impl Shared {
         self.begin_closing(by_peer);
         let by = self.closed_by();
         if by == ClosedBy::Peer {
-            // The answer carries the same code (RFC 6455, 5.5.1). Who cannot take it in time
-            // does without.
-            let _ = self.send_close(code, "", deadline);
+            // Who cannot take the answer in time does without.
+            let _ = self.send_close(deadline);
         }
         if self.role == Role::Client {
             // The server is the first to close TCP (RFC 6455, 7.1.1).
@@ -103,7 +102,7 @@ impl Shared {
             .lock()
             .end
             .get_or_insert(Error::from(violation.clone()));
-        let _ = self.send_close(code, "", deadline);
+        let _ = self.send_close(deadline);
         // A socket closed with unread bytes resets the connection, and the peer may never see
         // our Close; so read on until the peer has seen the end.
         self.transport.shutdown(Shutdown::Write);

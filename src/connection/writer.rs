@@ -7,13 +7,14 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::{Phase, Shared, lock};
-use crate::close::CloseCode;
+use crate::close::ClosedBy;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::message::MessageKind;
 use crate::protocol::Role;
 use crate::protocol::decoder::ControlPayload;
 use crate::protocol::encoder::Encoder;
+use crate::protocol::utf8::Utf8;
 use crate::transport::Halt;
 
 /// The writing half of a connection.
@@ -24,6 +25,8 @@ pub(super) struct Writer {
     pub unsent_start: usize,
     /// The thread that wrote the last part of a message that is not complete.
     parts_by: Option<ThreadId>,
+    /// The text of that message so far.
+    text: Utf8,
     close_sent: bool,
     /// The stream takes no more. What it holds may still be read.
     pub broken: Option<Error>,
@@ -36,6 +39,7 @@ impl Writer {
             unsent: Vec::new(),
             unsent_start: 0,
             parts_by: None,
+            text: Utf8::default(),
             close_sent: false,
             broken: None,
         }
@@ -113,7 +117,16 @@ impl Shared {
         deadline: Deadline,
     ) -> Result<()> {
         let mut turn = self.turn("write part", deadline)?;
+        let mut text = turn.text.clone();
+        if kind == MessageKind::Text {
+            let is_utf8 = text.feed(data).is_ok() && (!is_last || text.finish().is_ok());
+            if !is_utf8 {
+                let reason = "write part: the text of the parts is not UTF-8";
+                return Err(Error::InvalidArgument(reason.into()));
+            }
+        }
         self.send_data(&mut turn, kind, data, is_last, deadline)?;
+        turn.text = text;
         turn.parts_by = (!is_last).then(|| std::thread::current().id());
         if is_last {
             self.message_done.notify_all();
@@ -136,26 +149,27 @@ impl Shared {
             .map_err(|halt| halt.into_error("flush", self))
     }
 
-    /// Sends this end's Close, once. What was accepted before goes first; what was not is not.
-    pub(super) fn send_close(
-        &self,
-        code: CloseCode,
-        reason: &str,
-        deadline: Deadline,
-    ) -> Result<()> {
+    /// Sends this end's Close, once: what it began to close with, or the answer to the peer's,
+    /// which carries the same code (RFC 6455, 5.5.1). What was accepted before goes first; what
+    /// was not is not sent.
+    pub(super) fn send_close(&self, deadline: Deadline) -> Result<()> {
+        let halted = |halt: Halt| halt.into_error("close", self);
         let mut turn = self.any_turn("close", deadline)?;
-        if turn.close_sent {
-            return Ok(());
+        if !turn.close_sent {
+            let frame = match &self.status.lock().closing {
+                Some(info) if info.by == ClosedBy::Local => {
+                    turn.encoder.close(info.code, &info.reason)?
+                }
+                Some(info) => turn.encoder.close(info.code, "")?,
+                None => return Ok(()),
+            };
+            self.send_unsent(&mut turn, deadline).map_err(halted)?;
+            self.send_frame(&mut turn, frame.as_bytes(), deadline)
+                .map_err(halted)?;
+            turn.close_sent = true;
         }
-        let frame = turn.encoder.close(code, reason)?;
-        self.send_unsent(&mut turn, deadline)
-            .map_err(|halt| halt.into_error("close", self))?;
-        self.send_frame(&mut turn, frame.as_bytes(), deadline)
-            .map_err(|halt| halt.into_error("close", self))?;
-        turn.close_sent = true;
         // A part of it may have stayed behind.
-        self.send_unsent(&mut turn, deadline)
-            .map_err(|halt| halt.into_error("close", self))
+        self.send_unsent(&mut turn, deadline).map_err(halted)
     }
 
     /// Answers a Ping: at once, or by whoever has the writer's turn (RFC 6455, 5.5.3: only the
