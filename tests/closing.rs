@@ -185,6 +185,28 @@ fn what_the_peer_sends_after_our_close_is_dropped_until_its_own() {
 }
 
 #[test]
+fn a_blocked_reader_gets_no_message_that_came_after_our_close() {
+    bounded(|| {
+        for (mut peer, ws) in RawPeer::both_roles() {
+            let reader = {
+                let ws = ws.clone();
+                thread::spawn(move || (ws.read(), ws.read()))
+            };
+            // The reader is in its first call until this has come, and in its second then.
+            peer.send_frame(FINAL | TEXT, b"before");
+            let closer = thread::spawn(move || ws.close(CloseCode::Normal, ""));
+            assert_eq!(peer.read_close(), Some(1000));
+            peer.send_frame(FINAL | TEXT, b"after");
+            peer.send_frame(FINAL | CLOSE, &1000u16.to_be_bytes());
+            peer.half_close();
+            closer.join().unwrap().unwrap();
+            let (_, second) = reader.join().unwrap();
+            assert!(matches!(second, Err(Error::Closed(_))), "{second:?}");
+        }
+    });
+}
+
+#[test]
 fn both_ends_may_close_at_once() {
     bounded(|| {
         for _ in 0..50 {
