@@ -1,0 +1,116 @@
+//! What C passes: texts, timeouts, pointers to fill.
+
+use std::ffi::{CStr, c_char};
+use std::time::Duration;
+
+use engine::Deadline;
+
+use crate::error::Failure;
+use crate::options::ws_options;
+
+/// A timeout that never passes.
+pub const WS_FOREVER: i64 = -1;
+
+/// A NUL-terminated text.
+///
+/// # Safety
+///
+/// `text` is NULL, or points to a NUL-terminated string that lives and does not change for `'a`.
+pub(crate) unsafe fn text<'a>(
+    text: *const c_char,
+    is_null: &'static str,
+    is_no_utf8: &'static str,
+) -> Result<&'a str, Failure> {
+    if text.is_null() {
+        return Err(Failure::argument(is_null));
+    }
+    // SAFETY: the caller of this function promises it.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map_err(|_| Failure::argument(is_no_utf8))
+}
+
+/// A NUL-terminated text that may be NULL, for an empty one.
+///
+/// # Safety
+///
+/// As for [`text`].
+pub(crate) unsafe fn optional_text<'a>(
+    optional: *const c_char,
+    is_no_utf8: &'static str,
+) -> Result<&'a str, Failure> {
+    if optional.is_null() {
+        return Ok("");
+    }
+    // SAFETY: the caller of this function promises it.
+    unsafe { text(optional, "", is_no_utf8) }
+}
+
+/// Bytes by pointer and length.
+///
+/// # Safety
+///
+/// `data` is NULL, or points to `len` bytes that live and do not change for `'a`.
+pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], Failure> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(Failure::argument("data is NULL, but len is not 0"));
+    }
+    if isize::try_from(len).is_err() {
+        return Err(Failure::argument("len is larger than any memory"));
+    }
+    // SAFETY: not NULL, of a possible length, and the rest is promised by the caller.
+    Ok(unsafe { std::slice::from_raw_parts(data, len) })
+}
+
+/// A timeout in milliseconds.
+pub(crate) fn deadline(timeout_ms: i64) -> Result<Deadline, Failure> {
+    match u64::try_from(timeout_ms) {
+        Ok(milliseconds) => Ok(Duration::from_millis(milliseconds).into()),
+        Err(_) if timeout_ms == WS_FOREVER => Ok(Deadline::NEVER),
+        Err(_) => Err(Failure::argument(
+            "timeout_ms is negative, and not WS_FOREVER (-1)",
+        )),
+    }
+}
+
+/// Options, of which there are none yet.
+pub(crate) fn no_options(options: *const ws_options) -> Result<(), Failure> {
+    if options.is_null() {
+        return Ok(());
+    }
+    Err(Failure::argument("options must be NULL in this version"))
+}
+
+/// Where a result goes; it must be known before anything is tried.
+pub(crate) fn output<T>(out: *mut T, is_null: &'static str) -> Result<*mut T, Failure> {
+    if out.is_null() {
+        return Err(Failure::argument(is_null));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_negative_timeout_has_a_meaning() {
+        assert_eq!(deadline(WS_FOREVER).unwrap().instant(), None);
+        assert!(deadline(0).unwrap().has_passed());
+        assert!(!deadline(i64::MAX).unwrap().has_passed());
+        assert!(deadline(-2).is_err() && deadline(i64::MIN).is_err());
+    }
+
+    #[test]
+    fn no_bytes_need_no_pointer() {
+        let null = std::ptr::null();
+        // SAFETY: NULL is allowed.
+        unsafe {
+            assert_eq!(bytes(null, 0).unwrap(), b"");
+            assert!(bytes(null, 1).is_err());
+            assert!(bytes(std::ptr::dangling(), usize::MAX).is_err());
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Dialling.
+
+use std::ffi::c_char;
+
+use crate::arguments;
+use crate::connection::{Conn, ws_conn};
+use crate::error::ws_error;
+use crate::guard;
+use crate::handles::HANDLES;
+use crate::options::ws_options;
+use crate::status::ws_status;
+
+/// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits at
+/// most 10 seconds for all of that together.
+///
+/// @param url      such as "ws://localhost:8080/talk-to-server".
+/// @param options  NULL.
+/// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`;
+///                 `WS_INVALID_ARGUMENT`, `WS_INVALID_URL`, `WS_UNSUPPORTED` (wss://): nothing was
+///                 tried;
+///                 `WS_RESOLVE`: there is no such host;
+///                 `WS_IO`: no connection to it, such as when nobody listens there;
+///                 `WS_TIMED_OUT`: the 10 seconds passed;
+///                 `WS_REFUSED`: the server answered, but not with an upgrade. `err` has its HTTP
+///                 status;
+///                 `WS_HANDSHAKE`: its answer breaks the rules;
+///                 `WS_CONNECTION_LOST`: it went away before it answered;
+///                 `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_dial(
+    url: *const c_char,
+    options: *const ws_options,
+    ws: *mut ws_conn,
+    err: *mut ws_error,
+) -> ws_status {
+    let body = || {
+        let ws = arguments::output(ws, "dial: ws is NULL")?;
+        // SAFETY: the caller lends the text, or NULL, to this call.
+        let url = unsafe { arguments::text(url, "dial: url is NULL", "dial: url is not UTF-8")? };
+        arguments::no_options(options)?;
+        let number = HANDLES.add_connection(Conn::dialled(engine::dial(url)?))?;
+        // SAFETY: not NULL, and the caller's to be written.
+        unsafe { ws.write(number) };
+        Ok(())
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, body) }
+}

@@ -1,0 +1,337 @@
+//! The one table of handles of the process: numbers for C, connections and listeners behind them.
+//!
+//! A number is a kind, a generation and an index. The index finds a slot; a slot's generation goes
+//! up whenever a handle in it ends, so that a number is never given out twice. Slots never move, and
+//! each has a lock of its own, held for the time of a copy: calls on different handles share nothing.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::Listener;
+use once_cell::sync::{Lazy, OnceCell};
+
+use crate::connection::Conn;
+use crate::error::Failure;
+
+/// All handles of the process.
+pub(crate) static HANDLES: Lazy<Handles> = Lazy::new(Handles::new);
+
+const INDEX_BITS: u32 = 24;
+const KIND_SHIFT: u32 = INDEX_BITS + u32::BITS;
+
+/// The first slots are allocated together, and then as many again as there are, and so on.
+const FIRST_BLOCK: usize = 64;
+const BLOCKS: usize = (INDEX_BITS - FIRST_BLOCK.ilog2()) as usize;
+
+/// What a handle stands for. The highest byte of its number; zero is no kind, so that small
+/// numbers are no handles, and the sign bit stays clear for languages without unsigned numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Connection = 1,
+    Listener = 2,
+}
+
+impl Kind {
+    pub fn of(number: u64) -> Option<Self> {
+        match number >> KIND_SHIFT {
+            1 => Some(Kind::Connection),
+            2 => Some(Kind::Listener),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Connection => "connection",
+            Kind::Listener => "listener",
+        })
+    }
+}
+
+/// What stands behind a number. Copies share it.
+#[derive(Clone)]
+enum Entry {
+    Connection(Arc<Conn>),
+    Listener(Listener),
+}
+
+impl Entry {
+    fn kind(&self) -> Kind {
+        match self {
+            Entry::Connection(_) => Kind::Connection,
+            Entry::Listener(_) => Kind::Listener,
+        }
+    }
+}
+
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+pub(crate) struct Handles {
+    blocks: [OnceCell<Box<[Mutex<Slot>]>>; BLOCKS],
+    vacancies: Mutex<Vacancies>,
+    /// Where generations begin: differently in each process, so that a number from another one
+    /// means nothing here.
+    first_generation: u32,
+}
+
+/// The slots that hold nothing.
+#[derive(Default)]
+struct Vacancies {
+    /// Those that held something before. There is always room for all.
+    used: Vec<usize>,
+    /// This one, and all after it, never held anything.
+    next: usize,
+}
+
+impl Handles {
+    fn new() -> Self {
+        Handles {
+            blocks: [const { OnceCell::new() }; BLOCKS],
+            vacancies: Mutex::default(),
+            first_generation: RandomState::new().hash_one(0) as u32,
+        }
+    }
+
+    /// A number for a connection.
+    pub fn add_connection(&self, conn: Conn) -> Result<u64, Failure> {
+        self.add(Entry::Connection(Arc::new(conn)))
+    }
+
+    /// A number for a listener.
+    pub fn add_listener(&self, listener: Listener) -> Result<u64, Failure> {
+        self.add(Entry::Listener(listener))
+    }
+
+    /// The connection behind a number.
+    pub fn connection(&self, number: u64) -> Result<Arc<Conn>, Failure> {
+        match self.get(number) {
+            Some(Entry::Connection(conn)) => Ok(conn),
+            _ => Err(bad_handle(Kind::Connection, number)),
+        }
+    }
+
+    /// The listener behind a number.
+    pub fn listener(&self, number: u64) -> Result<Listener, Failure> {
+        match self.get(number) {
+            Some(Entry::Listener(listener)) => Ok(listener),
+            _ => Err(bad_handle(Kind::Listener, number)),
+        }
+    }
+
+    /// Ends a connection's number. One caller gets what stood behind it, and nobody after that.
+    pub fn take_connection(&self, number: u64) -> Result<Arc<Conn>, Failure> {
+        match self.take(Kind::Connection, number) {
+            Some(Entry::Connection(conn)) => Ok(conn),
+            _ => Err(bad_handle(Kind::Connection, number)),
+        }
+    }
+
+    /// Ends a listener's number, in the same way.
+    pub fn take_listener(&self, number: u64) -> Result<Listener, Failure> {
+        match self.take(Kind::Listener, number) {
+            Some(Entry::Listener(listener)) => Ok(listener),
+            _ => Err(bad_handle(Kind::Listener, number)),
+        }
+    }
+
+    fn add(&self, entry: Entry) -> Result<u64, Failure> {
+        let kind = entry.kind() as u64;
+        let index = self.vacant()?;
+        let mut slot = self.slot(index).expect("a vacant slot is there");
+        slot.entry = Some(entry);
+        Ok(kind << KIND_SHIFT | u64::from(slot.generation) << INDEX_BITS | index as u64)
+    }
+
+    /// A slot that is nobody else's.
+    fn vacant(&self) -> Result<usize, Failure> {
+        let mut vacancies = lock(&self.vacancies);
+        if let Some(index) = vacancies.used.pop() {
+            return Ok(index);
+        }
+        let index = vacancies.next;
+        let (block, _) = place(index);
+        let block = self
+            .blocks
+            .get(block)
+            .ok_or(Failure::NoMemory("more than 16 million handles"))?;
+        block.get_or_try_init(|| new_block(index, self.first_generation))?;
+        // Room for every slot, so that ending a handle never needs memory.
+        let used = vacancies.used.len();
+        vacancies
+            .used
+            .try_reserve(index + 1 - used)
+            .map_err(|_| Failure::NoMemory("a handle"))?;
+        vacancies.next += 1;
+        Ok(index)
+    }
+
+    fn get(&self, number: u64) -> Option<Entry> {
+        self.find(number)?.entry.clone()
+    }
+
+    fn take(&self, kind: Kind, number: u64) -> Option<Entry> {
+        let mut slot = self.find(number)?;
+        let entry = slot.entry.take_if(|entry| entry.kind() == kind)?;
+        slot.generation = slot.generation.wrapping_add(1);
+        let is_worn_out = slot.generation == self.first_generation;
+        drop(slot);
+        if !is_worn_out {
+            lock(&self.vacancies).used.push(index(number));
+        }
+        Some(entry)
+    }
+
+    /// The slot of a number, if it is of that generation and kind.
+    fn find(&self, number: u64) -> Option<MutexGuard<'_, Slot>> {
+        let slot = self.slot(index(number))?;
+        let kind = slot.entry.as_ref()?.kind();
+        let generation = (number >> INDEX_BITS) as u32;
+        (Kind::of(number) == Some(kind) && slot.generation == generation).then_some(slot)
+    }
+
+    fn slot(&self, index: usize) -> Option<MutexGuard<'_, Slot>> {
+        let (block, offset) = place(index);
+        Some(lock(&self.blocks.get(block)?.get()?[offset]))
+    }
+}
+
+fn index(number: u64) -> usize {
+    (number & ((1 << INDEX_BITS) - 1)) as usize
+}
+
+/// In which block a slot is, and where there.
+fn place(index: usize) -> (usize, usize) {
+    let block = (index / FIRST_BLOCK + 1).ilog2() as usize;
+    (block, index - first_index(block))
+}
+
+fn first_index(block: usize) -> usize {
+    FIRST_BLOCK * ((1 << block) - 1)
+}
+
+/// The block whose first slot has that index.
+fn new_block(first: usize, generation: u32) -> Result<Box<[Mutex<Slot>]>, Failure> {
+    let count = first + FIRST_BLOCK;
+    let mut slots = Vec::new();
+    slots
+        .try_reserve_exact(count)
+        .map_err(|_| Failure::NoMemory("handles"))?;
+    slots.resize_with(count, || {
+        let entry = None;
+        Mutex::new(Slot { generation, entry })
+    });
+    Ok(slots.into_boxed_slice())
+}
+
+/// Nothing that holds one of these locks can panic halfway.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn bad_handle(wanted: Kind, number: u64) -> Failure {
+    Failure::BadHandle { wanted, number }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn listener() -> Listener {
+        engine::listen("ws://127.0.0.1:0").unwrap()
+    }
+
+    #[test]
+    fn a_slot_is_found_where_it_was_put() {
+        let mut expected = 0;
+        for block in 0..4 {
+            for offset in 0..FIRST_BLOCK << block {
+                assert_eq!(place(expected), (block, offset));
+                expected += 1;
+            }
+        }
+        let last = (1 << INDEX_BITS) - 1 - FIRST_BLOCK;
+        assert_eq!(place(last).0, BLOCKS - 1);
+        assert_eq!(place(last + 1), (BLOCKS, 0));
+    }
+
+    #[test]
+    fn a_number_ends_once_and_never_comes_back() {
+        let handles = Handles::new();
+        let listener = listener();
+        let mut numbers = HashSet::new();
+        for _ in 0..1000 {
+            let number = handles.add_listener(listener.clone()).unwrap();
+            assert!(numbers.insert(number), "{number:#x}");
+            assert!(handles.take_listener(number).is_ok());
+            assert!(handles.take_listener(number).is_err());
+            assert!(handles.listener(number).is_err());
+        }
+        assert_eq!(lock(&handles.vacancies).next, 1, "one slot served all");
+    }
+
+    #[test]
+    fn a_number_of_another_kind_is_left_alone() {
+        let handles = Handles::new();
+        let number = handles.add_listener(listener()).unwrap();
+        assert!(handles.connection(number).is_err());
+        assert!(handles.take_connection(number).is_err());
+        let disguised = number & !(0xFF << KIND_SHIFT) | (Kind::Connection as u64) << KIND_SHIFT;
+        assert!(handles.take_connection(disguised).is_err());
+        assert!(handles.listener(number).is_ok());
+    }
+
+    #[test]
+    fn a_slot_whose_generations_are_used_up_is_left_empty() {
+        let handles = Handles::new();
+        let listener = listener();
+        let first = handles.add_listener(listener.clone()).unwrap();
+        handles.take_listener(first).unwrap();
+        let last_generation = handles.first_generation.wrapping_sub(1);
+        handles.slot(index(first)).unwrap().generation = last_generation;
+        let last = handles.add_listener(listener.clone()).unwrap();
+        assert_eq!(index(last), index(first));
+        handles.take_listener(last).unwrap();
+        let next = handles.add_listener(listener).unwrap();
+        assert_ne!(index(next), index(first));
+        assert!(handles.listener(first).is_err());
+    }
+
+    #[test]
+    fn small_numbers_and_negative_ones_are_no_handles() {
+        let handles = Handles::new();
+        let number = handles.add_listener(listener()).unwrap();
+        assert!(i64::try_from(number).is_ok());
+        for invented in [0, 1, 0x7F00_0000, u64::MAX, number | 1 << 63, number + 1] {
+            assert!(handles.listener(invented).is_err(), "{invented:#x}");
+        }
+    }
+
+    #[test]
+    fn many_handles_are_open_at_once() {
+        let handles = Handles::new();
+        let listener = listener();
+        let add = || handles.add_listener(listener.clone()).unwrap();
+        let numbers: Vec<_> = std::iter::repeat_with(add).take(1000).collect();
+        assert!(
+            numbers
+                .iter()
+                .all(|&number| handles.listener(number).is_ok())
+        );
+        for &number in &numbers {
+            handles.take_listener(number).unwrap();
+        }
+        assert!(
+            numbers
+                .iter()
+                .all(|&number| handles.listener(number).is_err())
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! `ws_listener`: listening, accepting in two steps, upgrading or refusing.
+
+use std::ffi::c_char;
+
+use crate::arguments;
+use crate::connection::{Conn, ws_conn};
+use crate::error::{Failure, ws_error};
+use crate::guard;
+use crate::handles::HANDLES;
+use crate::options::ws_options;
+use crate::status::ws_status;
+
+/// A listening server: a handle that `ws_listen` gave. Zero is none.
+#[allow(non_camel_case_types)]
+pub type ws_listener = u64;
+
+/// Listens for WebSocket clients, at every address that the URL's host has.
+///
+/// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
+///                  served, others get 404; without a path all are. Port 0 takes a free one, which
+///                  `ws_port` tells.
+/// @param options   NULL.
+/// @param listener  where to put the listener, which you end with `ws_listener_close`.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`;
+///                  `WS_INVALID_ARGUMENT`, `WS_INVALID_URL`, `WS_UNSUPPORTED` (wss://): nothing was
+///                  tried;
+///                  `WS_RESOLVE`: there is no such host;
+///                  `WS_IO`: the system does not allow it, such as when the port is taken;
+///                  `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_listen(
+    url: *const c_char,
+    options: *const ws_options,
+    listener: *mut ws_listener,
+    err: *mut ws_error,
+) -> ws_status {
+    let body = || {
+        let listener = arguments::output(listener, "listen: listener is NULL")?;
+        // SAFETY: the caller lends the text, or NULL, to this call.
+        let url =
+            unsafe { arguments::text(url, "listen: url is NULL", "listen: url is not UTF-8")? };
+        arguments::no_options(options)?;
+        let number = HANDLES.add_listener(engine::listen(url)?)?;
+        // SAFETY: not NULL, and the caller's to be written.
+        unsafe { listener.write(number) };
+        Ok(())
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, body) }
+}
+
+/// The port on which a listener listens.
+///
+/// @param listener  a listener.
+/// @param port      where to put the port, in the order of this machine's bytes.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_port(
+    listener: ws_listener,
+    port: *mut u16,
+    err: *mut ws_error,
+) -> ws_status {
+    let body = || {
+        let port = arguments::output(port, "port: port is NULL")?;
+        let address = HANDLES.listener(listener)?.local_addr();
+        // SAFETY: not NULL, and the caller's to be written.
+        unsafe { port.write(address.port()) };
+        Ok(())
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, body) }
+}
+
+/// Waits for the next client that asks to be upgraded, and gives a connection that is not answered
+/// yet. `ws_upgrade` says yes, and so does the first read or write; `ws_refuse` says no, and so does
+/// `ws_close`.
+///
+/// Clients that are slow to ask, or ask wrongly, are answered inside and hold nobody up. All
+/// handshakes go on while any thread waits here; while none does, the system keeps the clients.
+///
+/// @param listener    a listener.
+/// @param ws          where to put the connection, which you end with `ws_close`, `ws_abort` or
+///                    `ws_refuse`. It lives on when the listener is closed.
+/// @param timeout_ms  how long to wait, in milliseconds: 0 takes only what needs no waiting,
+///                    `WS_FOREVER` waits as long as it takes.
+/// @param err         where to tell a failure, or NULL.
+/// @return            `WS_OK`;
+///                    `WS_TIMED_OUT`: nobody came, and nobody was harmed, call again;
+///                    `WS_ABORTED`: another thread closed the listener meanwhile;
+///                    `WS_IO`: the system cannot wait;
+///                    `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any, and many at once; each client goes to one of them. Give each connection a thread
+/// of its own, and upgrade there. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_accept(
+    listener: ws_listener,
+    ws: *mut ws_conn,
+    timeout_ms: i64,
+    err: *mut ws_error,
+) -> ws_status {
+    let body = || {
+        let ws = arguments::output(ws, "accept: ws is NULL")?;
+        let deadline = arguments::deadline(timeout_ms)?;
+        let request = HANDLES.listener(listener)?.accept_within(deadline)?;
+        let number = HANDLES.add_connection(Conn::asked(request))?;
+        // SAFETY: not NULL, and the caller's to be written.
+        unsafe { ws.write(number) };
+        Ok(())
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, body) }
+}
+
+/// Says yes to a client that was accepted: the connection is open from here on. Waits until the
+/// answer is sent, at most 10 seconds.
+///
+/// @param ws       a connection that `ws_accept` gave, not answered yet.
+/// @param options  NULL.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`;
+///                 `WS_INVALID_STATE`: it is open already, which does it no harm;
+///                 `WS_CONNECTION_LOST`: the client has gone. `ws` is yours to close;
+///                 `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_ABORTED`, `WS_IO`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_upgrade(
+    ws: ws_conn,
+    options: *const ws_options,
+    err: *mut ws_error,
+) -> ws_status {
+    let body = || {
+        arguments::no_options(options)?;
+        let conn = HANDLES.connection(ws)?;
+        guard::on(&conn, Conn::upgrade)
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, body) }
+}
+
+/// Says no to a client that was accepted, and ends the handle. Waits for nothing: what the client
+/// does not take at once goes out while somebody accepts.
+///
+/// @param ws           a connection that `ws_accept` gave, not answered yet. It is gone after
+///                     `WS_OK`, and as it was after anything else.
+/// @param http_status  the HTTP status, from 200 to 599, such as 403.
+/// @param body         a text for whoever reads the answer, or NULL.
+/// @param options      NULL.
+/// @param err          where to tell a failure, or NULL.
+/// @return             `WS_OK`;
+///                     `WS_INVALID_STATE`: it is open already, which does it no harm;
+///                     `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_CONNECTION_LOST`, `WS_ABORTED`,
+///                     `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_refuse(
+    ws: ws_conn,
+    http_status: i32,
+    body: *const c_char,
+    options: *const ws_options,
+    err: *mut ws_error,
+) -> ws_status {
+    let refuse = || {
+        // SAFETY: the caller lends the text, or NULL, to this call.
+        let body = unsafe { arguments::optional_text(body, "refuse: body is not UTF-8")? };
+        // Here too, since the engine takes the request along when it says no.
+        let http_status = u16::try_from(http_status)
+            .ok()
+            .filter(|status| (200..=599).contains(status))
+            .ok_or_else(|| Failure::argument("refuse: http_status is not from 200 to 599"))?;
+        arguments::no_options(options)?;
+        let conn = HANDLES.connection(ws)?;
+        guard::on(&conn, |conn| conn.refuse(http_status, body))?;
+        // Another thread may have closed it meanwhile.
+        let _ = HANDLES.take_connection(ws);
+        Ok(())
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, refuse) }
+}
+
+/// Stops listening, and ends the handle. Clients that were not accepted are dropped; connections
+/// that were, live on.
+///
+/// @param listener  a listener. It is gone afterwards.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, `WS_BAD_HANDLE` (also for whoever closes second), `WS_INTERNAL`.
+///
+/// Threads: any; every `ws_accept` that waits in another thread returns `WS_ABORTED`. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_listener_close(listener: ws_listener, err: *mut ws_error) -> ws_status {
+    let body = || {
+        HANDLES.take_listener(listener)?.close();
+        Ok(())
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, body) }
+}
