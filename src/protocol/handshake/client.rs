@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderValue;
 use http::header::{HOST, SEC_WEBSOCKET_PROTOCOL};
+use http::uri::InvalidUri;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::error::{CapacityError, Error as TungsteniteError};
 use tungstenite::handshake::client::{Response, generate_request};
@@ -47,6 +48,14 @@ impl ClientHandshake {
         let attempt = format!("dial {}", url.text);
         let cannot_ask = |error: TungsteniteError| Error::invalid_url(&url.text, error.to_string());
         let mut request = url.uri.clone().into_client_request().map_err(cannot_ask)?;
+        if let Some(query) = url.uri.query()
+            && !url.has_path
+        {
+            // A request line always has a path (RFC 9112, 3.2.1).
+            *request.uri_mut() = format!("/?{query}")
+                .parse()
+                .map_err(|error: InvalidUri| Error::invalid_url(&url.text, error.to_string()))?;
+        }
         let headers = request.headers_mut();
         for (name, value) in &options.headers {
             if name == HOST {
