@@ -110,6 +110,10 @@ impl ClientHandshake {
                     let subprotocol = self.verify(&head)?;
                     return Ok(Some((start, Answer::Upgraded { head, subprotocol })));
                 }
+                // A server that never comes to the point would fill our memory.
+                100..=199 if start > MAX_HEAD_SIZE => {
+                    return self.fail("the server's interim responses are over 16 KiB");
+                }
                 // An interim response; the real one follows (RFC 9110, 15.2).
                 100..=199 => continue,
                 _ => return Ok(Some((start, Answer::Refused(head)))),
