@@ -6,7 +6,7 @@ use http::HeaderValue;
 use http::header::{HOST, SEC_WEBSOCKET_PROTOCOL};
 use http::uri::InvalidUri;
 use tungstenite::client::IntoClientRequest;
-use tungstenite::error::{CapacityError, Error as TungsteniteError};
+use tungstenite::error::{CapacityError, Error as TungsteniteError, ProtocolError};
 use tungstenite::handshake::client::{Response, generate_request};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::machine::TryParse;
@@ -96,6 +96,10 @@ impl ClientHandshake {
                 Err(TungsteniteError::Capacity(CapacityError::TooManyHeaders)) => {
                     return self.fail("the server sent more than 100 headers");
                 }
+                Err(TungsteniteError::Protocol(ProtocolError::WrongHttpVersion)) => {
+                    let (size, head) = self.refusal_in_http_1_0(rest)?;
+                    return Ok(Some((start + size, Answer::Refused(head))));
+                }
                 Err(error) => {
                     return self.fail(format!("the server's answer is not HTTP/1.1 ({error})"));
                 }
@@ -118,6 +122,20 @@ impl ClientHandshake {
                 100..=199 => continue,
                 _ => return Ok(Some((start, Answer::Refused(head)))),
             }
+        }
+    }
+
+    /// Reads a whole head in HTTP/1.0, in which a plain server can refuse, though not upgrade.
+    fn refusal_in_http_1_0(&self, received: &[u8]) -> Result<(usize, ResponseHead)> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        match response.parse(received) {
+            Ok(httparse::Status::Complete(size))
+                if size <= MAX_HEAD_SIZE && response.code >= Some(200) =>
+            {
+                Ok((size, ResponseHead::new(&received[..size])))
+            }
+            _ => self.fail("the server's answer is not HTTP/1.1, but 1.0"),
         }
     }
 
