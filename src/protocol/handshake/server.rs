@@ -130,10 +130,16 @@ impl Rules {
                 }
             }
             Err(TungsteniteError::Capacity(CapacityError::TooManyHeaders)) => too_large(),
-            Err(TungsteniteError::Protocol(ProtocolError::WrongHttpMethod)) => Progress::Refuse(
-                RefusalResponse::new(405, "A WebSocket is opened with GET (RFC 6455, 4.1).\n")
-                    .with_headers(&[("Allow", "GET")]),
-            ),
+            Err(TungsteniteError::Protocol(ProtocolError::WrongHttpMethod)) => {
+                // The answer to HEAD has no body (RFC 9110, 9.3.2).
+                let body = if received.trim_ascii_start().starts_with(b"HEAD ") {
+                    ""
+                } else {
+                    "A WebSocket is opened with GET (RFC 6455, 4.1).\n"
+                };
+                let refusal = RefusalResponse::new(405, body);
+                Progress::Refuse(refusal.with_headers(&[("Allow", "GET")]))
+            }
             Err(TungsteniteError::Protocol(ProtocolError::WrongHttpVersion)) => {
                 Progress::Refuse(not_an_upgrade())
             }
