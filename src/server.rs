@@ -244,13 +244,13 @@ impl Handshakes {
         let wait = timers
             .min()
             .map_or(deadline, |soonest| deadline.or_sooner(soonest));
-        match poll(&mut self.entries, wait) {
-            Ok(_) => {}
-            Err(Halt::TimedOut) if !deadline.has_passed() => {}
-            // Time is up for the caller, and perhaps for clients too: they have their answers
-            // coming whoever waits next.
+        // When time is up for the caller it may be up for clients too, and the next call may
+        // wait as little as this one.
+        let is_over = match poll(&mut self.entries, wait) {
+            Ok(_) => false,
+            Err(Halt::TimedOut) => deadline.has_passed(),
             Err(halt) => return Err(halt),
-        }
+        };
         let is_ready = |entry: &pollfd| entry.revents != 0;
         if is_ready(&self.entries[0]) {
             let mut bytes = [0; 64];
@@ -273,7 +273,7 @@ impl Handshakes {
             }
         }
         self.entries = entries;
-        Ok(())
+        if is_over { Err(Halt::TimedOut) } else { Ok(()) }
     }
 
     fn advance(&mut self, pending: Pending, has_news: bool, now: Instant, shared: &Shared) {
