@@ -64,8 +64,8 @@ impl ListenOptions {
             address,
             rules: Rules::new(route, self),
             options: self.clone(),
-            is_closed: AtomicBool::new(false),
             mailbox: Arc::new(Mailbox {
+                is_closed: AtomicBool::new(false),
                 waker,
                 returned: Mutex::new(Vec::new()),
             }),
@@ -108,7 +108,6 @@ struct Shared {
     address: SocketAddr,
     rules: Rules,
     options: ListenOptions,
-    is_closed: AtomicBool,
     mailbox: Arc<Mailbox>,
     /// Who holds this polls; the others wait for their turn to.
     handshakes: Mutex<Handshakes>,
@@ -116,6 +115,7 @@ struct Shared {
 
 /// What comes to a listener from other threads.
 struct Mailbox {
+    is_closed: AtomicBool,
     waker: UnixStream,
     /// Refused connections whose answer is not out, or not read, yet.
     returned: Mutex<Vec<Pending>>,
@@ -128,8 +128,12 @@ impl Mailbox {
     }
 
     fn give_back(&self, refused: Pending) {
-        self.returned.lock().push(refused);
-        self.wake();
+        let mut returned = self.returned.lock();
+        // A closed listener drives nobody any more; it empties this once it has said so.
+        if !self.is_closed.load(Ordering::Acquire) {
+            returned.push(refused);
+            self.wake();
+        }
     }
 }
 
@@ -174,7 +178,7 @@ impl Listener {
         let mut handshakes =
             crate::connection::lock(&self.shared.handshakes, deadline).map_err(halted)?;
         loop {
-            if self.shared.is_closed.load(Ordering::Acquire) {
+            if self.shared.mailbox.is_closed.load(Ordering::Acquire) {
                 let attempt = format!("accept on {}", self.shared.url).into();
                 return Err(Error::Aborted { attempt });
             }
@@ -188,7 +192,7 @@ impl Listener {
     /// Stops listening. Every [`accept`](Self::accept), also a blocked one, gives
     /// [`Error::Aborted`]; clients that were not accepted are dropped. Connections live on.
     pub fn close(&self) {
-        self.shared.is_closed.store(true, Ordering::Release);
+        self.shared.mailbox.is_closed.store(true, Ordering::Release);
         self.shared.mailbox.wake();
         let mut handshakes = self.shared.handshakes.lock();
         handshakes.sockets.clear();
