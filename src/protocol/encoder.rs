@@ -114,7 +114,7 @@ impl Encoder {
         }
         let mut header = self.header(OpCode::Control(control), true, payload.len());
         let mut frame = ControlFrame {
-            bytes: [0; _],
+            bytes: [0; MAX_HEADER + MAX_CONTROL_PAYLOAD],
             length: header.length + payload.len(),
         };
         frame.bytes[..header.length].copy_from_slice(header.as_bytes());
