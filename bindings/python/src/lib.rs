@@ -1,1 +1,36 @@
-//! The Python face.
+//! The Python face: how each call crosses from Python to the core and back. What happens on a
+//! connection is for the core; the names and manners are those of Python's `websockets.sync`.
+
+mod arguments;
+mod connect;
+mod connection;
+mod error;
+mod handshake;
+mod listener;
+mod pending;
+mod wait;
+
+use pyo3::prelude::*;
+
+/// The native part of talkws: connections, and how they are made.
+///
+/// Its names are for programs to take from the package ``talkws``.
+#[pymodule(gil_used = false)]
+mod _talkws {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::connect::connect;
+    #[pymodule_export]
+    use crate::connection::{ClientConnection, Connection, ServerConnection};
+    #[pymodule_export]
+    use crate::listener::{Listener, listen};
+    #[pymodule_export]
+    use crate::pending::PendingConnection;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        crate::wait::watch_forks(module.py())
+    }
+}

@@ -1,0 +1,106 @@
+//! What Python hands over: messages, timeouts, headers, limits.
+
+use std::time::Duration;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use talkws::{Deadline, MessageKind};
+
+/// Longer than any program runs, and no trouble for the clock when it is added to now.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// A payload that stays as it is while the GIL is released: `bytes` are immutable.
+pub struct Payload<'py> {
+    pub kind: MessageKind,
+    pub data: Bound<'py, PyBytes>,
+}
+
+impl<'py> Payload<'py> {
+    /// Takes `str` as text and anything with a buffer as binary. Only what could change
+    /// meanwhile, such as a `bytearray`, is copied.
+    pub fn new(what: &str, message: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if let Ok(data) = message.cast::<PyBytes>() {
+            let (kind, data) = (MessageKind::Binary, data.clone());
+            return Ok(Payload { kind, data });
+        }
+        if let Ok(text) = message.cast::<PyString>() {
+            let (kind, data) = (MessageKind::Text, text.encode_utf8()?);
+            return Ok(Payload { kind, data });
+        }
+        let Ok(view) = PyMemoryView::from(message) else {
+            let found = message.get_type().qualname()?;
+            return Err(PyTypeError::new_err(format!(
+                "{what}: expected str or bytes-like, not {found}"
+            )));
+        };
+        let data = view.call_method0("tobytes")?.cast_into::<PyBytes>()?;
+        let kind = MessageKind::Binary;
+        Ok(Payload { kind, data })
+    }
+}
+
+/// A timeout as `Connection.recv` takes it: seconds from now, `None` for ever; no time is left
+/// when it is zero or negative.
+pub fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
+    Ok(match timeout {
+        None => Deadline::NEVER,
+        Some(seconds) => Deadline::after(duration("timeout", seconds)?),
+    })
+}
+
+/// A timeout that is kept: seconds, `None` for ever.
+pub fn timeout(name: &str, seconds: Option<f64>) -> PyResult<Duration> {
+    seconds.map_or(Ok(FOREVER), |seconds| {
+        Ok(duration(name, seconds)?.min(FOREVER))
+    })
+}
+
+fn duration(name: &str, seconds: f64) -> PyResult<Duration> {
+    if seconds.is_nan() {
+        return Err(PyValueError::new_err(format!("{name}: not a number")));
+    }
+    Ok(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+}
+
+/// The largest message to receive; `None` for no limit.
+pub fn max_size(bytes: Option<usize>) -> usize {
+    bytes.unwrap_or(usize::MAX)
+}
+
+/// A list of strings. A single string is a sequence of strings too, but never what is meant.
+pub fn strings(name: &str, values: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<String>> {
+    let Some(values) = values else {
+        return Ok(Vec::new());
+    };
+    if values.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err(format!(
+            "{name}: expected a sequence of str, not one str"
+        )));
+    }
+    values.try_iter()?.map(|value| value?.extract()).collect()
+}
+
+/// Headers: a `Headers`, a mapping, or pairs of name and value.
+pub fn headers(values: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<(String, Vec<u8>)>> {
+    let Some(values) = values else {
+        return Ok(Vec::new());
+    };
+    let pairs = if values.hasattr("raw_items")? {
+        values.call_method0("raw_items")?
+    } else if values.hasattr("items")? {
+        values.call_method0("items")?
+    } else {
+        values.clone()
+    };
+    let pair = |pair: PyResult<Bound<'_, PyAny>>| {
+        let (name, value): (String, Bound<'_, PyString>) = pair?.extract()?;
+        Ok((name, latin_1(&value)?))
+    };
+    pairs.try_iter()?.map(pair).collect()
+}
+
+/// The bytes of a header's value, of which ISO-8859-1 can express every one.
+pub fn latin_1(value: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
+    value.call_method1("encode", ("iso-8859-1",))?.extract()
+}
