@@ -1,7 +1,7 @@
 //! The one table of handles of the process: numbers for C, connections and listeners behind them.
 //!
-//! A number is a kind, a generation and an index. The index finds a slot; a slot's generation goes
-//! up whenever a handle in it ends, so that a number is never given out twice. Slots never move, and
+//! A number is a kind, a generation and an index. The index finds a slot; a slot's generation changes
+//! whenever a handle in it ends, so that a number is never given out twice. Slots never move, and
 //! each has a lock of its own, held for the time of a copy: calls on different handles share nothing.
 
 use std::fmt;
@@ -19,6 +19,10 @@ pub(crate) static HANDLES: Lazy<Handles> = Lazy::new(Handles::new);
 
 const INDEX_BITS: u32 = 24;
 const KIND_SHIFT: u32 = INDEX_BITS + u32::BITS;
+
+/// From one generation of a slot to the next. Odd, so that all come before the first one returns;
+/// large, so that a number with a small mistake is none, rather than its successor.
+const NEXT_GENERATION: u32 = 0x9E37_79B9;
 
 /// The first slots are allocated together, and then as many again as there are, and so on.
 const FIRST_BLOCK: usize = 64;
@@ -75,9 +79,9 @@ struct Slot {
 pub(crate) struct Handles {
     blocks: [OnceCell<Box<[Mutex<Slot>]>>; BLOCKS],
     vacancies: Mutex<Vacancies>,
-    /// Where generations begin: differently in each process, so that a number from another one
-    /// means nothing here.
-    first_generation: u32,
+    /// Where generations begin: differently in each process and slot, so that a number that was
+    /// made up, or comes from another process, means nothing here.
+    seed: RandomState,
 }
 
 /// The slots that hold nothing.
@@ -94,7 +98,7 @@ impl Handles {
         Handles {
             blocks: [const { OnceCell::new() }; BLOCKS],
             vacancies: Mutex::default(),
-            first_generation: RandomState::new().hash_one(0) as u32,
+            seed: RandomState::new(),
         }
     }
 
@@ -160,7 +164,7 @@ impl Handles {
             .blocks
             .get(block)
             .ok_or(Failure::NoMemory("more than 16 million handles"))?;
-        block.get_or_try_init(|| new_block(index, self.first_generation))?;
+        block.get_or_try_init(|| self.new_block(index))?;
         // Room for every slot, so that ending a handle never needs memory.
         let used = vacancies.used.len();
         vacancies
@@ -171,6 +175,27 @@ impl Handles {
         Ok(index)
     }
 
+    /// The block whose first slot has that index: as many slots as there are before it, and the
+    /// first block's.
+    fn new_block(&self, first: usize) -> Result<Box<[Mutex<Slot>]>, Failure> {
+        let indexes = first..2 * first + FIRST_BLOCK;
+        let mut slots = Vec::new();
+        slots
+            .try_reserve_exact(indexes.len())
+            .map_err(|_| Failure::NoMemory("handles"))?;
+        slots.extend(indexes.map(|index| {
+            Mutex::new(Slot {
+                generation: self.first_generation(index),
+                entry: None,
+            })
+        }));
+        Ok(slots.into_boxed_slice())
+    }
+
+    fn first_generation(&self, index: usize) -> u32 {
+        self.seed.hash_one(index) as u32
+    }
+
     fn get(&self, number: u64) -> Option<Entry> {
         self.find(number)?.entry.clone()
     }
@@ -178,8 +203,8 @@ impl Handles {
     fn take(&self, kind: Kind, number: u64) -> Option<Entry> {
         let mut slot = self.find(number)?;
         let entry = slot.entry.take_if(|entry| entry.kind() == kind)?;
-        slot.generation = slot.generation.wrapping_add(1);
-        let is_worn_out = slot.generation == self.first_generation;
+        slot.generation = slot.generation.wrapping_add(NEXT_GENERATION);
+        let is_worn_out = slot.generation == self.first_generation(index(number));
         drop(slot);
         if !is_worn_out {
             lock(&self.vacancies).used.push(index(number));
@@ -213,20 +238,6 @@ fn place(index: usize) -> (usize, usize) {
 
 fn first_index(block: usize) -> usize {
     FIRST_BLOCK * ((1 << block) - 1)
-}
-
-/// The block whose first slot has that index.
-fn new_block(first: usize, generation: u32) -> Result<Box<[Mutex<Slot>]>, Failure> {
-    let count = first + FIRST_BLOCK;
-    let mut slots = Vec::new();
-    slots
-        .try_reserve_exact(count)
-        .map_err(|_| Failure::NoMemory("handles"))?;
-    slots.resize_with(count, || {
-        let entry = None;
-        Mutex::new(Slot { generation, entry })
-    });
-    Ok(slots.into_boxed_slice())
 }
 
 /// Nothing that holds one of these locks can panic halfway.
@@ -294,7 +305,9 @@ mod tests {
         let listener = listener();
         let first = handles.add_listener(listener.clone()).unwrap();
         handles.take_listener(first).unwrap();
-        let last_generation = handles.first_generation.wrapping_sub(1);
+        let last_generation = handles
+            .first_generation(index(first))
+            .wrapping_sub(NEXT_GENERATION);
         handles.slot(index(first)).unwrap().generation = last_generation;
         let last = handles.add_listener(listener.clone()).unwrap();
         assert_eq!(index(last), index(first));
@@ -309,7 +322,15 @@ mod tests {
         let handles = Handles::new();
         let number = handles.add_listener(listener()).unwrap();
         assert!(i64::try_from(number).is_ok());
-        for invented in [0, 1, 0x7F00_0000, u64::MAX, number | 1 << 63, number + 1] {
+        for invented in [
+            0,
+            1,
+            0x7F00_0000,
+            u64::MAX,
+            number | 1 << 63,
+            number + 1,
+            number ^ 2,
+        ] {
             assert!(handles.listener(invented).is_err(), "{invented:#x}");
         }
     }
