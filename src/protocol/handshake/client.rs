@@ -86,13 +86,16 @@ impl ClientHandshake {
         if !self.scan.is_worth_parsing(received) {
             return Ok(None);
         }
+        // What lies beyond the limit is not looked at: whether it has come must not matter. Interim
+        // responses count, or a server could send them for ever.
+        let heads = &received[..received.len().min(MAX_HEAD_SIZE)];
         let mut start = 0;
         loop {
-            let rest = &received[start..];
+            let rest = &heads[start..];
             let (size, response) = match Response::try_parse(rest) {
-                Ok(Some((size, response))) if size <= MAX_HEAD_SIZE => (size, response),
-                Ok(None) if rest.len() <= MAX_HEAD_SIZE => return Ok(None),
-                Ok(_) => return self.fail("the server's head is over 16 KiB"),
+                Ok(Some(parsed)) => parsed,
+                Ok(None) if received.len() <= MAX_HEAD_SIZE => return Ok(None),
+                Ok(None) => return self.fail("the server's head is over 16 KiB"),
                 Err(TungsteniteError::Capacity(CapacityError::TooManyHeaders)) => {
                     return self.fail("the server sent more than 100 headers");
                 }

@@ -117,11 +117,12 @@ impl Rules {
                 "The head is over 16 KiB or 100 headers.\n",
             ))
         };
-        match HttpRequest::try_parse(received) {
+        // What lies beyond the limit is not looked at: whether it has come must not matter.
+        match HttpRequest::try_parse(&received[..received.len().min(MAX_HEAD_SIZE)]) {
             Ok(None) if received.len() > MAX_HEAD_SIZE => too_large(),
             Ok(None) => Progress::Incomplete,
             Ok(Some((size, request))) => {
-                if size > MAX_HEAD_SIZE || request.headers().len() > MAX_HEADERS {
+                if request.headers().len() > MAX_HEADERS {
                     return too_large();
                 }
                 match self.check(request, RequestHead::new(&received[..size])) {
