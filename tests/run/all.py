@@ -8,6 +8,7 @@ failure and every skip by name. The exit code is 0 only if nothing failed. `make
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -39,6 +40,19 @@ BUILDS = ("build-rust", "build-c", "build-python")
 
 PYTEST: Command = [VENV_PYTHON, "-m", "pytest", "-q", "-rfEsx"]
 
+EXAMPLES = TARGET / "release" / "examples"
+
+# The echo programs of the three languages; each is the peer of the whole suite.
+ECHO_PROGRAMS: Command = [
+    *("--server", f"rust={shlex.join([str(EXAMPLES / 'echo_server')])}"),
+    *("--client", f"rust={shlex.join([str(EXAMPLES / 'echo_client')])}"),
+    *("--server", f"c={shlex.join([str(TARGET / 'c' / 'echo_server')])}"),
+    *(
+        "--server",
+        f"python={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_server.py')])}",
+    ),
+]
+
 SUITES = (
     # The Python extension takes its symbols from the interpreter that loads it, so that a test
     # program of it would not link; the Python suite tests it.
@@ -55,7 +69,7 @@ SUITES = (
     Suite("interop", [ROOT / "tests" / "interop" / "run"], read_closing_line),
     Suite(
         "autobahn",
-        [sys.executable, ROOT / "tests" / "autobahn" / "run.py"],
+        [sys.executable, ROOT / "tests" / "autobahn" / "run.py", *ECHO_PROGRAMS],
         read_closing_line,
     ),
     Suite(
