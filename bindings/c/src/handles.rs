@@ -296,6 +296,7 @@ mod tests {
         assert!(handles.take_connection(number).is_err());
         let disguised = number & !(0xFF << KIND_SHIFT) | (Kind::Connection as u64) << KIND_SHIFT;
         assert!(handles.take_connection(disguised).is_err());
+        assert!(handles.listener(disguised).is_err());
         assert!(handles.listener(number).is_ok());
     }
 
@@ -354,5 +355,13 @@ mod tests {
                 .iter()
                 .all(|&number| handles.listener(number).is_err())
         );
+    }
+
+    #[test]
+    fn when_all_numbers_are_in_use_there_is_no_other() {
+        let handles = Handles::new();
+        lock(&handles.vacancies).next = (1 << INDEX_BITS) - FIRST_BLOCK;
+        let failure = handles.add_listener(listener()).unwrap_err();
+        assert_eq!(failure.status(), crate::status::WS_NO_MEMORY);
     }
 }
