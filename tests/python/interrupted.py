@@ -1,0 +1,233 @@
+"""A program that is sent signals while its main thread waits. Run by test_interrupts.py.
+
+python tests/python/interrupted.py SCENARIO
+
+It prints `waiting` when it is about to wait, and then what became of that.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from concurrent.futures import Future
+from functools import partial
+from types import FrameType
+from typing import Any, Callable
+
+import talkws
+from peers import (
+    BINARY,
+    CLOSE,
+    FIN,
+    PATIENCE,
+    TEXT,
+    RawServer,
+    connected,
+    frame,
+    in_thread,
+)
+
+LARGE = bytes(1 << 25)
+
+
+class Alarmed(Exception):
+    """What the handler of SIGUSR1 raises where a scenario says so."""
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def wait_for_interrupt(
+    call: Callable[[], object], begun: Future[Any] | None = None
+) -> None:
+    """Make a call that waits, and say by what it was ended.
+
+    Where the peer can see that the call has begun, `begun` is done when it has.
+    """
+    try:
+        if begun is None:
+            say("waiting")
+        else:
+            begun.add_done_callback(lambda _: say("waiting"))
+        call()
+        say("returned")
+    except (KeyboardInterrupt, Alarmed, talkws.WebSocketException) as error:
+        say(type(error).__name__)
+
+
+def check_exchange(client: talkws.Connection, server: talkws.Connection) -> None:
+    for sender, receiver in ((client, server), (server, client)):
+        sender.send("still works")
+        say(str(receiver.recv(PATIENCE)))
+
+
+def recv() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener, connected(listener) as ends:
+        wait_for_interrupt(ends[0].recv)
+        check_exchange(*ends)
+
+
+def recv_with_timeout() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener, connected(listener) as ends:
+        wait_for_interrupt(lambda: ends[0].recv(PATIENCE))
+        check_exchange(*ends)
+
+
+def iterate() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener, connected(listener) as ends:
+        wait_for_interrupt(lambda: list(ends[0]))
+        check_exchange(*ends)
+
+
+def recv_in_the_middle_of_a_message() -> None:
+    whole = frame(FIN | TEXT, b"still works")
+    with RawServer() as server, server.talking(then=whole[:5]) as (client, peer):
+        wait_for_interrupt(client.recv)
+        peer.send(whole[5:])
+        say(str(client.recv(PATIENCE)))
+
+
+def recv_while_another_thread_reads() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener, connected(listener) as ends:
+        client, server = ends
+        reading = in_thread(client.recv)
+        wait_for_interrupt(client.recv)
+        server.send("still works")
+        say(str(reading.result(PATIENCE)))
+        check_exchange(*ends)
+
+
+def accept() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener:
+        wait_for_interrupt(listener.accept)
+        with connected(listener) as ends:
+            check_exchange(*ends)
+
+
+def connect() -> None:
+    with RawServer() as silent:
+        begun = in_thread(silent.accept)
+        dial = partial(talkws.connect, silent.url, open_timeout=None)
+        wait_for_interrupt(dial, begun)
+    with talkws.listen("ws://127.0.0.1:0") as listener, connected(listener) as ends:
+        check_exchange(*ends)
+
+
+def send() -> None:
+    with RawServer() as server, server.talking() as (client, peer):
+        # Its first byte has arrived, and nobody reads the others.
+        begun = in_thread(lambda: peer.read_exactly(1))
+        wait_for_interrupt(lambda: client.send(LARGE), begun)
+        # So all of it will arrive, before anything else does.
+        sending = in_thread(lambda: client.send("still works"))
+        say(str(peer.read_frame(begun.result()) == (FIN | BINARY, LARGE)))
+        say(peer.read_frame()[1].decode())
+        sending.result(PATIENCE)
+        peer.send(frame(FIN | TEXT, b"still works"))
+        say(str(client.recv(PATIENCE)))
+
+
+def close() -> None:
+    with RawServer() as server, server.talking() as (client, peer):
+        begun = in_thread(peer.read_frame)
+        wait_for_interrupt(client.close, begun)
+        say(str(begun.result() == (FIN | CLOSE, b"\x03\xe8")))
+        peer.send(frame(FIN | CLOSE, b"\x03\xe8"))
+        peer.stream.shutdown(socket.SHUT_WR)
+        client.close()
+        say(str(client.close_code))
+
+
+def recv_with_another_handler() -> None:
+    """A handler that raises an exception of its own."""
+
+    def raise_alarm(number: int, _: FrameType | None) -> None:
+        raise Alarmed(number)
+
+    signal.signal(signal.SIGINT, raise_alarm)
+    recv()
+
+
+def recv_goes_on() -> None:
+    """A handler that only notes that it ran."""
+    with talkws.listen("ws://127.0.0.1:0") as listener, connected(listener) as ends:
+        client, server = ends
+
+        def note(number: int, _: FrameType | None) -> None:
+            say("handled")
+            server.send("after the signal")
+
+        signal.signal(signal.SIGINT, note)
+        say("waiting")
+        say(str(client.recv()))
+
+
+def send_goes_on() -> None:
+    """After a handler that returns, `send` still waits until all has left."""
+    with RawServer() as server, server.talking() as (client, peer):
+        begun = in_thread(lambda: peer.read_exactly(1))
+        begun.add_done_callback(lambda _: say("waiting"))
+        reading: list[Future[tuple[int, bytes]]] = []
+
+        def note(number: int, _: FrameType | None) -> None:
+            say("handled")
+            reading.append(in_thread(lambda: peer.read_frame(begun.result())))
+
+        signal.signal(signal.SIGINT, note)
+        client.send(LARGE)
+        # Nothing is left to this end: the peer has it all without another call here.
+        say(str(reading[0].result(PATIENCE) == (FIN | BINARY, LARGE)))
+
+
+def handler_closes_the_connection() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener, connected(listener) as ends:
+        client, server = ends
+        answering = in_thread(lambda: list(server))
+        signal.signal(signal.SIGINT, lambda *_: client.close(1001, "signal"))
+        wait_for_interrupt(client.recv)
+        say(str(answering.result(PATIENCE)))
+        say(f"{server.close_code} {server.close_reason}")
+
+
+def handler_closes_the_listener() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener:
+        signal.signal(signal.SIGINT, lambda *_: listener.close())
+        say("waiting")
+        for _ in listener:
+            pass
+        say("ended")
+
+
+def handler_reads_from_the_connection() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener, connected(listener) as ends:
+        client, server = ends
+
+        def read(number: int, _: FrameType | None) -> None:
+            server.send("for the handler")
+            say(str(client.recv()))
+            server.send("for the call")
+
+        signal.signal(signal.SIGINT, read)
+        say("waiting")
+        say(str(client.recv()))
+
+
+def handler_connects_while_connecting() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener, RawServer() as silent:
+
+        def connect_elsewhere(number: int, _: FrameType | None) -> None:
+            with connected(listener) as ends:
+                check_exchange(*ends)
+            raise Alarmed
+
+        signal.signal(signal.SIGINT, connect_elsewhere)
+        wait_for_interrupt(lambda: talkws.connect(silent.url))
+
+
+if __name__ == "__main__":
+    # Who is started by a shell's background job ignores SIGINT, if nobody objects.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    globals()[sys.argv[1]]()
+    say("done")
