@@ -534,10 +534,11 @@ fn the_handshake_timeout_holds_for_a_program_that_never_waits() {
 #[test]
 fn a_refusal_is_read_to_its_end_by_a_client_that_sends_on() {
     bounded(|| {
-        let more = vec![b'x'; 300_000];
+        // More than the system keeps: it is never all sent to one that does not receive.
+        let more = vec![b'x'; 8 << 20];
         for ask in [
             get("/elsewhere"),
-            Ask::line("POST /chat HTTP/1.1").with("Content-Length: 300000"),
+            Ask::line("POST /chat HTTP/1.1").with("Content-Length: 8388608"),
         ] {
             let request = [ask.bytes(), more.clone()].concat();
             let answer = refused_by(&patient(), "ws://127.0.0.1:0/chat", request);
@@ -1001,8 +1002,8 @@ fn closing_ends_accept_in_every_thread() {
                 thread::spawn(move || {
                     // Each has served a client, and waits for another one when it ends.
                     let first = listener.accept().unwrap();
+                    let _ws = first.upgrade(UpgradeOptions::new()).unwrap();
                     barrier.wait();
-                    drop(first);
                     match index {
                         0 => listener.accept_within(AGES),
                         1 => listener.accept_within(Deadline::NEVER.interrupted_by(|| false)),
@@ -1041,9 +1042,16 @@ fn a_closed_listener_is_dialled_in_vain_and_its_connections_live_on() {
         let ws = request.upgrade(UpgradeOptions::new()).unwrap();
         let mut half = client(listener.local_addr(), "GET / HTTP/1.1\r\n");
         drive(&listener);
-        // Complete, but not accepted.
+        // Two are complete, of whom one is not accepted, and one is with the system.
+        let ready = client(listener.local_addr(), get("/").bytes());
+        let other = client(listener.local_addr(), get("/").bytes());
+        let accepted_one = listener.accept().unwrap();
         let mut whole = client(listener.local_addr(), get("/").bytes());
         listener.close();
+        drop(accepted_one);
+        for stream in [ready, other] {
+            assert_eq!(Answer::whole(&stream).status, 503);
+        }
         // The port is free, and kept so.
         let _port = occupy(listener.local_addr());
         let error = talkws::dial(listener.url()).unwrap_err();
