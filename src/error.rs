@@ -30,8 +30,8 @@ pub enum Error {
     Unsupported(Cow<'static, str>),
     /// The name of the host could not be resolved.
     Resolve {
-        /// The name.
-        host: String,
+        /// What was tried, on what.
+        attempt: Cow<'static, str>,
         /// What the resolver said.
         reason: String,
     },
@@ -164,7 +164,7 @@ impl fmt::Display for Error {
                 f.write_str(what)
             }
             Error::InvalidUrl { url, reason } => write!(f, "URL {url:?}: {reason}"),
-            Error::Resolve { host, reason } => write!(f, "resolve {host:?}: {reason}"),
+            Error::Resolve { attempt, reason } => write!(f, "{attempt}: {reason}"),
             Error::Io { attempt, source } => write!(f, "{attempt}: {source}"),
             Error::TimedOut { attempt } => write!(f, "{attempt}: timed out"),
             Error::Interrupted { attempt } => write!(f, "{attempt}: interrupted"),

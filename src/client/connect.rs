@@ -41,8 +41,9 @@ fn resolve(url: &Url, deadline: Deadline) -> Result<Vec<SocketAddr>> {
     if let Ok(address) = url.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, url.port)]);
     }
+    let attempt = || format!("dial {}: resolving {:?}", url.text, url.host).into();
     let failed = |reason: String| Error::Resolve {
-        host: url.host.clone(),
+        attempt: attempt(),
         reason,
     };
     let name = (url.host.clone(), url.port);
@@ -54,7 +55,6 @@ fn resolve(url: &Url, deadline: Deadline) -> Result<Vec<SocketAddr>> {
         .name("talkws-resolver".into())
         .spawn(resolver)
         .map_err(|error| Error::io("dial: start a thread to resolve the host's name", error))?;
-    let attempt = || format!("dial {}: resolving {:?}", url.text, url.host).into();
     let addresses = loop {
         let slice = deadline.slice().unwrap_or(Duration::MAX);
         match receiver.recv_timeout(slice) {

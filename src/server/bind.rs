@@ -35,7 +35,7 @@ fn resolve(url: &Url) -> Result<Vec<SocketAddr>> {
         return Ok(vec![SocketAddr::new(address, url.port)]);
     }
     let failed = |reason: String| Error::Resolve {
-        host: url.host.clone(),
+        attempt: format!("listen on {}: resolving {:?}", url.text, url.host).into(),
         reason,
     };
     let resolved = (url.host.as_str(), url.port).to_socket_addrs();

@@ -143,7 +143,7 @@ mod tests {
             (
                 WS_RESOLVE,
                 Error::Resolve {
-                    host: String::new(),
+                    attempt: attempt(),
                     reason: String::new(),
                 },
             ),

@@ -155,10 +155,15 @@ impl ClientHandshake {
         {
             return self.fail("the server's Sec-WebSocket-Accept does not fit our key");
         }
-        if let Some(extension) = head.tokens("sec-websocket-extensions").next() {
-            return self.fail(format!(
-                "the server uses extension {extension:?}, not offered"
-            ));
+        for (name, value) in head.headers() {
+            // Looked at as bytes: one that is not UTF-8 is an extension nevertheless.
+            let is_empty = value.iter().all(|byte| b" \t,".contains(byte));
+            if name.eq_ignore_ascii_case("sec-websocket-extensions") && !is_empty {
+                let extension = String::from_utf8_lossy(value);
+                return self.fail(format!(
+                    "the server uses extension {extension:?}, not offered"
+                ));
+            }
         }
         if head.count("sec-websocket-protocol") > 1 {
             return self.fail("the server sent Sec-WebSocket-Protocol twice");
