@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import threading
 from concurrent.futures import Future
 from functools import partial
 from types import FrameType
@@ -39,6 +40,20 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def say_when_waiting() -> None:
+    """Say `waiting` as soon as this thread lets another one run, which it does to wait."""
+    sys.setswitchinterval(PATIENCE)
+    gate = threading.Lock()
+    gate.acquire()
+
+    def wait_for_turn() -> None:
+        with gate:
+            say("waiting")
+
+    threading.Thread(target=wait_for_turn, daemon=True).start()
+    gate.release()
+
+
 def wait_for_interrupt(
     call: Callable[[], object], begun: Future[Any] | None = None
 ) -> None:
@@ -48,7 +63,7 @@ def wait_for_interrupt(
     """
     try:
         if begun is None:
-            say("waiting")
+            say_when_waiting()
         else:
             begun.add_done_callback(lambda _: say("waiting"))
         call()
@@ -160,7 +175,7 @@ def recv_goes_on() -> None:
             server.send("after the signal")
 
         signal.signal(signal.SIGINT, note)
-        say("waiting")
+        say_when_waiting()
         say(str(client.recv()))
 
 
@@ -194,7 +209,7 @@ def handler_closes_the_connection() -> None:
 def handler_closes_the_listener() -> None:
     with talkws.listen("ws://127.0.0.1:0") as listener:
         signal.signal(signal.SIGINT, lambda *_: listener.close())
-        say("waiting")
+        say_when_waiting()
         for _ in listener:
             pass
         say("ended")
@@ -210,7 +225,7 @@ def handler_reads_from_the_connection() -> None:
             server.send("for the call")
 
         signal.signal(signal.SIGINT, read)
-        say("waiting")
+        say_when_waiting()
         say(str(client.recv()))
 
 
