@@ -1,0 +1,6 @@
+//! What the fuzz targets do, the very code that `tests/corpora.rs` runs.
+
+#[path = "../tests/support/fuzz_targets.rs"]
+pub mod fuzz_targets;
+#[path = "../tests/support/oracle.rs"]
+pub mod oracle;
