@@ -117,10 +117,6 @@ impl ClientHandshake {
                     let subprotocol = self.verify(&head)?;
                     return Ok(Some((start, Answer::Upgraded { head, subprotocol })));
                 }
-                // A server that never comes to the point would fill our memory.
-                100..=199 if start > MAX_HEAD_SIZE => {
-                    return self.fail("the server's interim responses are over 16 KiB");
-                }
                 // An interim response; the real one follows (RFC 9110, 15.2).
                 100..=199 => continue,
                 _ => return Ok(Some((start, Answer::Refused(head)))),
@@ -133,9 +129,7 @@ impl ClientHandshake {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
         match response.parse(received) {
-            Ok(httparse::Status::Complete(size))
-                if size <= MAX_HEAD_SIZE && response.code >= Some(200) =>
-            {
+            Ok(httparse::Status::Complete(size)) if response.code >= Some(200) => {
                 Ok((size, ResponseHead::new(&received[..size])))
             }
             _ => self.fail("the server's answer is not HTTP/1.1, but 1.0"),
