@@ -123,7 +123,7 @@ def test_nobody_listening_is_an_os_error() -> None:
 
 
 def test_a_name_that_nobody_has_is_an_os_error() -> None:
-    with pytest.raises(socket.gaierror, match="resolve 'no-such-host.invalid'|resolve"):
+    with pytest.raises(socket.gaierror, match="resolving .no-such-host.invalid"):
         talkws.connect("ws://no-such-host.invalid/")
 
 
