@@ -220,3 +220,25 @@ fn a_peer_that_never_reads_times_a_writer_out_while_the_reader_goes_on() {
         }
     });
 }
+
+#[test]
+fn a_flood_outlasts_neither_a_deadline_nor_the_close_timeout() {
+    bounded(|| {
+        let options = ListenOptions::new().close_timeout(Duration::from_millis(50));
+        for first in [FINAL | PING, FINAL | TEXT] {
+            let (mut peer, ws) = RawPeer::client_of(&options);
+            let flood: Vec<u8> = (0..5000)
+                .flat_map(|_| peer.frame(first, b"flood"))
+                .collect();
+            let flooder = thread::spawn(move || while peer.stream.write_all(&flood).is_ok() {});
+            if first == FINAL | PING {
+                let result = ws.read_within(Duration::from_millis(50));
+                assert!(matches!(result, Err(Error::TimedOut { .. })));
+            }
+            let error = ws.close(talkws::CloseCode::Normal, "").unwrap_err();
+            assert!(matches!(error, Error::ConnectionLost { .. }), "{error}");
+            drop(ws);
+            flooder.join().unwrap();
+        }
+    });
+}

@@ -23,6 +23,10 @@ const IN_PLACE: usize = 16 * 1024;
 /// the cache.
 const PIECE: usize = 256 * 1024;
 
+/// How often a call whose deadline has passed still receives what is there without waiting: a
+/// timeout of zero is to find a message that has come, but no flood may outlast a deadline.
+const MAX_LATE: usize = 64;
+
 /// What is reserved for a payload of which nothing has come yet.
 const FIRST_PIECE: usize = 64 * 1024;
 
@@ -144,7 +148,11 @@ impl Shared {
     pub(super) fn discard(&self, reader: &mut Reader, deadline: Deadline) -> Error {
         let mut payload = std::mem::take(&mut reader.partial);
         loop {
-            match self.read_message(reader, &mut payload, deadline) {
+            let read = match self.read_message(reader, &mut payload, deadline) {
+                Ok(_) if deadline.has_passed() => Err(Stop::from(Halt::TimedOut)),
+                read => read,
+            };
+            match read {
                 Ok(_) => payload.clear(),
                 Err(stop) => {
                     let error = self.stopped(reader, stop, deadline);
@@ -197,7 +205,14 @@ impl Shared {
             }
         }
         let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut late = 0;
         loop {
+            if deadline.has_passed() {
+                late += 1;
+                if late > MAX_LATE {
+                    return Err(Halt::TimedOut.into());
+                }
+            }
             let missing = usize::try_from(decoder.missing_payload()).unwrap_or(usize::MAX);
             if missing >= IN_PLACE {
                 let event = self.receive_in_place(decoder, payload, missing, deadline)?;
