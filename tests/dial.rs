@@ -633,6 +633,28 @@ fn a_body_is_cut_off_after_64_kib() {
 }
 
 #[test]
+fn chunks_that_are_hardly_any_body_are_not_read_without_end() {
+    bounded(|| {
+        let extension = "x".repeat(1000);
+        for (first, then) in [
+            ("", format!("1;{extension}\r\ny\r\n")),
+            ("1;", extension.clone()),
+        ] {
+            let server = Server::new(move |_, mut stream| {
+                let head = "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n";
+                let _ = stream.write_all(format!("{head}{first}").as_bytes());
+                while stream.write_all(then.as_bytes()).is_ok() {}
+            });
+            let error = failing(&DialOptions::new().timeout(None), &server.url);
+            let body = refusal(&error).body();
+            assert!(body.len() < 1000, "{} bytes", body.len());
+            assert!(body.iter().all(|&byte| byte == b'y'));
+            server.join();
+        }
+    });
+}
+
+#[test]
 fn a_body_that_stalls_leaves_the_status() {
     bounded(|| {
         for (head, body) in [
