@@ -74,8 +74,9 @@ impl Shared {
         payload: &[u8],
         deadline: Deadline,
     ) -> Result<(), Halt> {
-        let mut bytes: SmallVec<[u8; ON_STACK]> =
-            SmallVec::with_capacity(header.as_bytes().len() + payload.len().min(PIECE));
+        // `with_capacity` would move the whole array once more.
+        let mut bytes: SmallVec<[u8; ON_STACK]> = SmallVec::new();
+        bytes.reserve_exact(header.as_bytes().len() + payload.len().min(PIECE));
         bytes.extend_from_slice(header.as_bytes());
         let (first, rest) = payload.split_at(payload.len().min(PIECE));
         let mut add = |bytes: &mut SmallVec<_>, piece: &[u8]| {
