@@ -177,7 +177,8 @@ impl Head {
         self.values(name)
             .filter_map(|value| std::str::from_utf8(value).ok())
             .flat_map(|value| value.split(','))
-            .map(str::trim)
+            // White space is what RFC 9110, 5.6.3, says it is, not Unicode's.
+            .map(|token| token.trim_matches([' ', '\t']))
             .filter(|token| !token.is_empty())
     }
 }
@@ -198,6 +199,13 @@ mod tests {
         assert_eq!(head.headers().nth(1), Some(("X-Bytes", &b"\xFF"[..])));
         assert_eq!(head.subprotocols().collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(head.count("Sec-WebSocket-Protocol"), 2);
+    }
+
+    #[test]
+    fn a_token_beside_a_no_break_space_is_another_token() {
+        let head = RequestHead::new(b"GET / HTTP/1.1\r\nConnection:\xC2\xA0Upgrade,\ta \r\n\r\n");
+        assert!(!head.has_token("connection", "upgrade"));
+        assert!(head.has_token("connection", "a"));
     }
 
     #[test]
