@@ -65,9 +65,11 @@ fn panicked(panic: Box<dyn Any + Send>) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::mem::MaybeUninit;
+    use std::time::Duration;
 
     use super::*;
     use crate::connection::tests::open_pair;
+    use crate::status::{WS_ABORTED, WS_CONNECTION_LOST};
 
     #[test]
     fn a_panic_becomes_a_status() {
@@ -88,9 +90,8 @@ mod tests {
         let (conn, peer) = open_pair();
         let failure = on(&conn, |_| panic!("in the middle")).unwrap_err();
         assert_eq!(failure.status(), WS_INTERNAL);
-        let seen = peer.read().unwrap_err();
-        assert_eq!(seen.status(), crate::status::WS_CONNECTION_LOST);
-        let later = conn.connection().unwrap().read().unwrap_err();
-        assert_eq!(later.status(), crate::status::WS_ABORTED);
+        let later = conn.connection().unwrap().read_within(Duration::ZERO);
+        assert_eq!(later.unwrap_err().status(), WS_ABORTED);
+        assert_eq!(peer.read().unwrap_err().status(), WS_CONNECTION_LOST);
     }
 }
