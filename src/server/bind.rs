@@ -42,7 +42,8 @@ fn resolve(url: &Url) -> Result<Vec<SocketAddr>> {
     let mut addresses: Vec<_> = resolved
         .map_err(|error| failed(error.to_string()))?
         .collect();
-    addresses.sort_by_key(SocketAddr::is_ipv6);
+    // IPv4 comes first, and what the resolver names twice is bound once.
+    addresses.sort_unstable();
     addresses.dedup();
     if addresses.is_empty() {
         return Err(failed("the name has no addresses".into()));
