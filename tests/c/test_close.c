@@ -177,6 +177,19 @@ static void aborting_ends_a_waiting_read(void) {
     close(fd);
 }
 
+static void a_close_that_cannot_be_said_ends_a_waiting_read(void) {
+    struct reader reader;
+    ws_conn ws;
+    int fd = raw_client(&ws);
+
+    start_reader(&reader, ws);
+    raw_ping(fd);
+    CHECK_STATUS(WS_INVALID_ARGUMENT, ws_close(ws, WS_CLOSE_ABNORMAL, NULL, NULL));
+    end_reader(&reader, WS_ABORTED);
+    CHECK(raw_at_end(fd));
+    close(fd);
+}
+
 struct flood {
     ws_conn ws;
     atomic_int written;
@@ -256,6 +269,7 @@ int main(void) {
         TEST(closing_ends_a_waiting_read),
         TEST(closing_under_a_proven_reader_ends_both),
         TEST(aborting_ends_a_waiting_read),
+        TEST(a_close_that_cannot_be_said_ends_a_waiting_read),
         TEST(aborting_ends_a_write_that_nobody_reads),
         TEST(of_many_closers_one_closes),
         TEST(a_peer_that_is_gone_is_a_lost_connection),
