@@ -8,9 +8,10 @@ use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use crate::connection::{Connection, Opening, OpeningHead};
+use crate::connection::{Connection, Opening};
 use crate::deadline::Deadline;
 use crate::error::{Error, Refusal, Result};
+use crate::head::RequestHead;
 use crate::options::DialOptions;
 use crate::protocol::Role;
 use crate::protocol::handshake::client::{Answer, ClientHandshake};
@@ -39,7 +40,7 @@ impl DialOptions {
         let deadline = deadline.into().or_sooner(self.timeout);
         let url = Url::parse(url)?;
         let (request, handshake) = ClientHandshake::request(&url, self)?;
-        let socket = connect::connect(&url, deadline)?;
+        let socket = connect::connect(&url, &self.sockets, deadline)?;
         let transport = Tcp::new(socket)
             .map_err(|error| Error::io(format!("dial {}: set up the socket", url.text), error))?;
         let dial = Dial {
@@ -48,7 +49,7 @@ impl DialOptions {
             deadline,
         };
         dial.send(&request)?;
-        dial.receive(handshake, self)
+        dial.receive(&request, handshake, self)
     }
 }
 
@@ -78,7 +79,12 @@ impl Dial<'_> {
         Ok(length > 0)
     }
 
-    fn receive(self, mut handshake: ClientHandshake, options: &DialOptions) -> Result<Connection> {
+    fn receive(
+        self,
+        request: &[u8],
+        mut handshake: ClientHandshake,
+        options: &DialOptions,
+    ) -> Result<Connection> {
         let mut received = Vec::new();
         loop {
             match self.receive_more(&mut received) {
@@ -92,20 +98,16 @@ impl Dial<'_> {
             match handshake.read(&received)? {
                 None => {}
                 Some((used, Answer::Upgraded { head, subprotocol })) => {
+                    log::debug!(target: "talkws::client", "dial {}: open", self.url.text);
                     let opening = Opening {
-                        head: OpeningHead::Response(head),
+                        request: RequestHead::new(request),
+                        response: Some(head),
                         subprotocol: subprotocol.map(Into::into),
                     };
                     let transport = Box::new(self.transport);
                     let rest = &received[used..];
-                    let role = Role::Client;
-                    return Ok(Connection::new(
-                        transport,
-                        role,
-                        options.limits,
-                        opening,
-                        rest,
-                    ));
+                    let limits = options.limits;
+                    return Connection::new(transport, Role::Client, limits, opening, rest);
                 }
                 Some((used, Answer::Refused(head))) => {
                     received.drain(..used);

@@ -5,13 +5,16 @@
 //! for a bounded time, for the writer's turn to answer it.
 
 mod closing;
+mod keepalive;
 mod reader;
 mod sending;
+mod tally;
 mod writer;
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
@@ -22,14 +25,17 @@ use crate::close::{CloseCode, CloseInfo, ClosedBy};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::head::{RequestHead, ResponseHead};
-use crate::message::{Message, MessageKind};
+use crate::message::{Message, MessageKind, Part};
 use crate::options::ConnectionLimits;
 use crate::protocol::Role;
 use crate::protocol::decoder::ControlPayload;
 use crate::transport::{Halt, Transport};
 
 use reader::Reader;
-use writer::Writer;
+use tally::Tally;
+use writer::{Piece, SentPing, Writer};
+
+pub use tally::Counters;
 
 /// An open WebSocket connection, of either role.
 ///
@@ -50,32 +56,39 @@ pub struct Connection {
 /// What the two ends said to each other before the first frame.
 #[derive(Debug)]
 pub(crate) struct Opening {
-    pub head: OpeningHead,
+    pub request: RequestHead,
+    /// The server's answer, on a client.
+    pub response: Option<ResponseHead>,
     pub subprotocol: Option<Box<str>>,
 }
 
-/// The head that the peer sent.
-#[derive(Debug)]
-pub(crate) enum OpeningHead {
-    Request(RequestHead),
-    Response(ResponseHead),
+/// What waits inside a connection: see [`Connection::pending`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pending {
+    /// Bytes were received that no call has read: a read may find a message without any more
+    /// coming. Or the connection has ended, which a read tells at once.
+    pub read: bool,
+    /// Accepted bytes wait for the stream to take them: see [`Connection::flush`].
+    pub write: bool,
 }
 
 struct Shared {
     transport: Box<dyn Transport>,
     role: Role,
-    limits: ConnectionLimits,
+    close_timeout: Duration,
+    write_timeout: Option<Duration>,
     opening: Opening,
     reader: Mutex<Reader>,
     writer: Mutex<Writer>,
     /// Told when the parts of a message are complete, for those who wait to write another.
     message_done: Condvar,
     /// The newest Pong that nobody could send yet.
-    pong: Mutex<Option<ControlPayload>>,
+    pong: Mutex<Option<Box<ControlPayload>>>,
     has_pong: AtomicBool,
     /// Accepted bytes wait in the writer for the stream to take them.
     has_unsent: AtomicBool,
     phase: AtomicU8,
+    tally: Tally,
     status: Mutex<Status>,
 }
 
@@ -97,6 +110,8 @@ struct Status {
     /// With what the connection ended.
     end: Option<Error>,
     last_pong: Option<Box<[u8]>>,
+    /// The newest Ping, as long as it is not answered.
+    ping: Option<Box<SentPing>>,
 }
 
 impl Connection {
@@ -108,11 +123,12 @@ impl Connection {
         limits: ConnectionLimits,
         opening: Opening,
         received: &[u8],
-    ) -> Self {
+    ) -> Result<Self> {
         let shared = Shared {
             transport,
             role,
-            limits,
+            close_timeout: limits.close_timeout,
+            write_timeout: limits.write_timeout,
             opening,
             reader: Mutex::new(Reader::new(role, limits.max_message_size, received)),
             writer: Mutex::new(Writer::new(role)),
@@ -121,11 +137,14 @@ impl Connection {
             has_pong: AtomicBool::new(false),
             has_unsent: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::Open as u8),
+            tally: Tally::default(),
             status: Mutex::new(Status::default()),
         };
-        Connection {
-            shared: Arc::new(shared),
+        let shared = Arc::new(shared);
+        if let Some(keepalive) = limits.keepalive {
+            keepalive::watch(&shared, keepalive)?;
         }
+        Ok(Connection { shared })
     }
 
     /// Waits for the next message, for as long as it takes.
@@ -153,6 +172,32 @@ impl Connection {
         self.shared.read(message, deadline.into())
     }
 
+    /// Reads what has come of the next message into `buffer`, and waits for at least one byte,
+    /// or the end of the message. So a message of any size needs no more memory than that.
+    ///
+    /// The parts that this gives have nothing to do with the frames in which the message came. Its
+    /// last part may be empty. Until that was read, [`read`](Self::read) is
+    /// [`Error::InvalidState`]. The largest message allowed is the same for both; with this one
+    /// it may well be `usize::MAX`. A violation may show after parts were given already.
+    ///
+    /// ```no_run
+    /// # fn receive(ws: talkws::Connection, mut file: impl std::io::Write) -> std::io::Result<()> {
+    /// let mut buffer = [0; 16 * 1024];
+    /// loop {
+    ///     let part = ws
+    ///         .read_some(&mut buffer, talkws::Deadline::NEVER)
+    ///         .map_err(std::io::Error::other)?;
+    ///     file.write_all(&buffer[..part.len])?;
+    ///     if part.is_last {
+    ///         return Ok(());
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn read_some(&self, buffer: &mut [u8], deadline: impl Into<Deadline>) -> Result<Part> {
+        self.shared.read_some(buffer, deadline.into())
+    }
+
     /// Writes a message; waits for as long as the peer takes to make room for it.
     ///
     /// Takes a [`Message`] or a reference to one. Messages from several threads go out whole, one
@@ -160,13 +205,13 @@ impl Connection {
     pub fn write(&self, message: impl Borrow<Message>) -> Result<()> {
         let message = message.borrow();
         self.shared
-            .write_message(message.kind(), message.as_bytes(), Deadline::NEVER)
+            .write_message(message.kind(), message.as_bytes(), false, Deadline::NEVER)
     }
 
     /// Writes a text message.
     pub fn write_text(&self, text: &str) -> Result<()> {
         self.shared
-            .write_message(MessageKind::Text, text.as_bytes(), Deadline::NEVER)
+            .write_message(MessageKind::Text, text.as_bytes(), false, Deadline::NEVER)
     }
 
     /// Writes a binary message.
@@ -188,11 +233,27 @@ impl Connection {
         data: &[u8],
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
-        if kind == MessageKind::Text && simdutf8::basic::from_utf8(data).is_err() {
-            let reason = "write: the text is not UTF-8; send it as a binary message";
-            return Err(Error::InvalidArgument(reason.into()));
-        }
-        self.shared.write_message(kind, data, deadline.into())
+        check_text(kind, data)?;
+        self.shared
+            .write_message(kind, data, false, deadline.into())
+    }
+
+    /// Writes a message of which others follow soon: it may stay here until they leave with it in
+    /// one system call.
+    ///
+    /// It leaves with the next message that is written in another way, with a Ping or Close, when
+    /// 64 KiB have come together, with [`flush`](Self::flush), and while a call on this connection
+    /// waits to read; a read that waits already does not see it. Once this call succeeds the
+    /// message is accepted, and will not be lost but with the connection. The rest is as for
+    /// [`write_data`](Self::write_data).
+    pub fn write_more(
+        &self,
+        kind: MessageKind,
+        data: &[u8],
+        deadline: impl Into<Deadline>,
+    ) -> Result<()> {
+        check_text(kind, data)?;
+        self.shared.write_message(kind, data, true, deadline.into())
     }
 
     /// Writes a part of a message, as a frame of its own (RFC 6455, 5.4).
@@ -210,7 +271,29 @@ impl Connection {
         is_last: bool,
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
-        self.shared.write_part(kind, data, is_last, deadline.into())
+        let part = Piece {
+            kind,
+            data,
+            is_last,
+        };
+        self.shared.write_part(part, false, deadline.into())
+    }
+
+    /// Writes a part of a message that may leave together with what follows it: see
+    /// [`write_part`](Self::write_part) and [`write_more`](Self::write_more).
+    pub fn write_part_more(
+        &self,
+        kind: MessageKind,
+        data: &[u8],
+        is_last: bool,
+        deadline: impl Into<Deadline>,
+    ) -> Result<()> {
+        let part = Piece {
+            kind,
+            data,
+            is_last,
+        };
+        self.shared.write_part(part, true, deadline.into())
     }
 
     /// Waits until everything that was accepted has been handed to the system.
@@ -221,7 +304,32 @@ impl Connection {
     /// Sends a Ping with a payload of at most 125 bytes (RFC 6455, 5.5.2). The peer's Pong
     /// arrives while somebody reads; see [`last_pong`](Self::last_pong).
     pub fn ping(&self, payload: &[u8]) -> Result<()> {
-        self.shared.write_ping(payload, Deadline::NEVER)
+        self.ping_within(payload, Deadline::NEVER)
+    }
+
+    /// Like [`ping`](Self::ping), until `deadline`.
+    pub fn ping_within(&self, payload: &[u8], deadline: impl Into<Deadline>) -> Result<()> {
+        self.shared.write_ping(payload, deadline.into())
+    }
+
+    /// What this connection has done so far, and how long the answer to a Ping took.
+    pub fn counters(&self) -> Counters {
+        self.shared.tally.read()
+    }
+
+    /// What waits inside this connection. An event loop looks here before it waits for the
+    /// descriptor ([`AsRawFd`]): what was received already makes that ready no more.
+    pub fn pending(&self) -> Pending {
+        let shared = &self.shared;
+        let holds_bytes = || {
+            // Whoever is reading will find them.
+            let reader = shared.reader.try_lock();
+            reader.is_some_and(|reader| reader.holds_bytes())
+        };
+        Pending {
+            read: shared.phase() == Phase::Ended || holds_bytes(),
+            write: shared.has_unsent() || shared.has_pong.load(Ordering::Acquire),
+        }
     }
 
     /// The payload of the newest Pong that has arrived.
@@ -267,6 +375,12 @@ impl Connection {
         self.shared.phase() == Phase::Open
     }
 
+    /// The error with which the connection ended, once it has: that of every later call.
+    pub fn end(&self) -> Option<Error> {
+        let has_ended = self.shared.phase() == Phase::Ended;
+        has_ended.then(|| self.shared.end_error())
+    }
+
     /// How the connection was closed, once it was: the peer's code and reason.
     pub fn close_info(&self) -> Option<CloseInfo> {
         match &self.shared.status.lock().end {
@@ -280,20 +394,14 @@ impl Connection {
         self.shared.opening.subprotocol.as_deref()
     }
 
-    /// On a server, the request that opened the connection.
-    pub fn request(&self) -> Option<&RequestHead> {
-        match &self.shared.opening.head {
-            OpeningHead::Request(head) => Some(head),
-            OpeningHead::Response(_) => None,
-        }
+    /// The request that opened the connection: the client's own, or that which the server got.
+    pub fn request(&self) -> &RequestHead {
+        &self.shared.opening.request
     }
 
     /// On a client, the response that opened the connection.
     pub fn response(&self) -> Option<&ResponseHead> {
-        match &self.shared.opening.head {
-            OpeningHead::Response(head) => Some(head),
-            OpeningHead::Request(_) => None,
-        }
+        self.shared.opening.response.as_ref()
     }
 
     /// The address of the other end.
@@ -308,7 +416,23 @@ impl Connection {
 
     /// How long [`close`](Self::close) waits for the peer.
     pub fn close_timeout(&self) -> Duration {
-        self.shared.limits.close_timeout
+        self.shared.close_timeout
+    }
+}
+
+fn check_text(kind: MessageKind, data: &[u8]) -> Result<()> {
+    if kind == MessageKind::Text && simdutf8::basic::from_utf8(data).is_err() {
+        let reason = "write: the text is not UTF-8; send it as a binary message";
+        return Err(Error::InvalidArgument(reason.into()));
+    }
+    Ok(())
+}
+
+/// For event loops, which may wait for it, and must do nothing else with it: see
+/// [`Connection::pending`]. It stays valid as long as the connection is there.
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.shared.transport.as_raw_fd()
     }
 }
 
@@ -334,17 +458,32 @@ impl Shared {
     /// Ends the connection, unless it has ended: everybody who waits for it is woken, and every
     /// later call gives `error`. Gives the error with which it really ended.
     fn end(&self, error: Error) -> Error {
-        let end = {
+        let (end, is_news) = {
             let mut status = self.status.lock();
             let end = status.end.get_or_insert(error).clone();
-            self.phase.store(Phase::Ended as u8, Ordering::Release);
-            end
+            let before = self.phase.swap(Phase::Ended as u8, Ordering::AcqRel);
+            (end, before != Phase::Ended as u8)
         };
+        if is_news {
+            self.log_end(&end);
+        }
         self.transport.shutdown(Shutdown::Both);
         // Under the writer's lock none could miss it; but its holder may be waiting for the
         // stream, so those who wait for a message to be complete look again by themselves.
         self.message_done.notify_all();
         end
+    }
+
+    fn log_end(&self, end: &Error) {
+        let level = match end {
+            Error::Protocol(_) | Error::InvalidUtf8(_) | Error::TooBig(_) => log::Level::Warn,
+            Error::ConnectionLost { .. } => log::Level::Info,
+            _ => log::Level::Debug,
+        };
+        if log::log_enabled!(target: self.role.log_target(), level) {
+            let peer = PeerName(self.transport.peer_addr());
+            log::log!(target: self.role.log_target(), level, "connection with {peer}: {end}");
+        }
     }
 
     /// The error for a call that cannot go on: that with which the connection ended, or the
@@ -376,6 +515,28 @@ impl Shared {
         match &self.status.lock().closing {
             Some(info) => info.by,
             None => ClosedBy::Peer,
+        }
+    }
+}
+
+impl Role {
+    /// Where the log says that a connection's news come from.
+    pub(crate) fn log_target(self) -> &'static str {
+        match self {
+            Role::Client => "talkws::client",
+            Role::Server => "talkws::server",
+        }
+    }
+}
+
+/// A peer in a log.
+pub(crate) struct PeerName(pub Option<SocketAddr>);
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("a peer that has gone"),
         }
     }
 }

@@ -89,11 +89,13 @@ pub enum Error {
     },
     /// The call does not fit what the connection is in the middle of.
     InvalidState(Cow<'static, str>),
+    /// There is no memory for what is named. Nothing is lost: call again once there is.
+    NoMemory(&'static str),
 }
 
 impl Error {
     /// The stable number of this kind of error, negative: `ws_status` in C. Numbers are only
-    /// ever added; -2 (bad handle), -19 (out of memory) and -20 (internal) belong to the C face.
+    /// ever added; -2 (bad handle), -20 (internal) and -21 (not found) belong to the C face.
     pub fn status(&self) -> i32 {
         match self {
             Error::InvalidArgument(_) => -1,
@@ -113,12 +115,16 @@ impl Error {
             Error::TooBig(_) => -16,
             Error::Aborted { .. } => -17,
             Error::InvalidState(_) => -18,
+            Error::NoMemory(_) => -19,
         }
     }
 
     /// Whether the connection is as good as before and the same call may be made again.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Error::TimedOut { .. } | Error::Interrupted { .. })
+        matches!(
+            self,
+            Error::TimedOut { .. } | Error::Interrupted { .. } | Error::NoMemory(_)
+        )
     }
 
     /// The code that belongs to this end of a connection (RFC 6455, 7.4): the peer's for
@@ -188,6 +194,7 @@ impl fmt::Display for Error {
                 write!(f, "{violation}; closed with {}", violation.close_code())
             }
             Error::Aborted { attempt } => write!(f, "{attempt}: aborted by this end"),
+            Error::NoMemory(what) => write!(f, "no memory for {what}"),
         }
     }
 }

@@ -107,12 +107,13 @@ pub mod url;
 
 pub use client::dial;
 pub use close::{CloseCode, CloseInfo, ClosedBy, MAX_CLOSE_REASON};
-pub use connection::Connection;
+pub use connection::{Connection, Counters, Pending};
 pub use deadline::Deadline;
 pub use error::{Error, Refusal, Result, Violation};
 pub use head::{RequestHead, ResponseHead};
-pub use message::{Message, MessageKind};
+pub use message::{Message, MessageKind, Part};
 pub use options::{
-    DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, UpgradeOptions,
+    DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions,
+    UpgradeOptions,
 };
 pub use server::{Listener, Request, listen};

@@ -12,6 +12,18 @@ pub enum MessageKind {
     Binary,
 }
 
+/// A part of a message: what [`Connection::read_some`](crate::Connection::read_some) has put
+/// into a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// What the message carries. The part of a text may end inside a character.
+    pub kind: MessageKind,
+    /// How many bytes were put at the start of the buffer.
+    pub len: usize,
+    /// Whether the message ends here.
+    pub is_last: bool,
+}
+
 /// A whole message.
 ///
 /// A text message is valid UTF-8, always: what arrives was checked, and what is made here is

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
+use socket2::Socket;
 
 use crate::error::{Error, Result};
 
@@ -16,6 +17,73 @@ pub const MAX_HEADERS: usize = 100;
 pub(crate) struct ConnectionLimits {
     pub max_message_size: usize,
     pub close_timeout: Duration,
+    pub write_timeout: Option<Duration>,
+    pub keepalive: Option<Keepalive>,
+}
+
+/// When to ask a silent peer for a sign of life, and when to give it up. In milliseconds, since
+/// every connection keeps one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keepalive {
+    interval: u32,
+    timeout: u32,
+}
+
+impl Keepalive {
+    /// None for an interval of zero. Spans are rounded up to a millisecond, and no longer than 49
+    /// days.
+    fn new(interval: Duration, timeout: Duration) -> Option<Self> {
+        let milliseconds =
+            |span: Duration| u32::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        (!interval.is_zero()).then(|| Keepalive {
+            interval: milliseconds(interval),
+            timeout: milliseconds(timeout),
+        })
+    }
+
+    /// How long a peer may be silent before it is asked.
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval.into())
+    }
+
+    /// How long it may be silent after that.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout.into())
+    }
+}
+
+/// What holds for the sockets of a client, or of a listener.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SocketOptions {
+    /// In bytes; 0 leaves it to the system.
+    pub receive_buffer: usize,
+    pub send_buffer: usize,
+    pub reuse_address: bool,
+    pub reuse_port: bool,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        SocketOptions {
+            receive_buffer: 0,
+            send_buffer: 0,
+            reuse_address: true,
+            reuse_port: false,
+        }
+    }
+}
+
+impl SocketOptions {
+    /// Must be set before the socket connects or listens: the window of TCP follows from them.
+    pub fn set_buffers(&self, socket: &Socket) -> std::io::Result<()> {
+        if self.receive_buffer > 0 {
+            socket.set_recv_buffer_size(self.receive_buffer)?;
+        }
+        if self.send_buffer > 0 {
+            socket.set_send_buffer_size(self.send_buffer)?;
+        }
+        Ok(())
+    }
 }
 
 impl Default for ConnectionLimits {
@@ -23,12 +91,14 @@ impl Default for ConnectionLimits {
         ConnectionLimits {
             max_message_size: 16 << 20,
             close_timeout: Duration::from_secs(5),
+            write_timeout: None,
+            keepalive: None,
         }
     }
 }
 
 /// Headers of a handshake that the caller adds, checked one by one.
-type Headers = Vec<(HeaderName, HeaderValue)>;
+pub(crate) type Headers = Vec<(HeaderName, HeaderValue)>;
 
 fn checked_header(name: &str, value: &[u8]) -> Result<(HeaderName, HeaderValue)> {
     let Ok(header_name) = HeaderName::from_bytes(name.as_bytes()) else {
@@ -88,6 +158,7 @@ pub struct DialOptions {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) subprotocol_required: bool,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
 
@@ -98,6 +169,7 @@ impl Default for DialOptions {
             subprotocols: Vec::new(),
             subprotocol_required: false,
             timeout: Some(Duration::from_secs(10)),
+            sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
     }
@@ -157,6 +229,31 @@ impl DialOptions {
         self.limits.close_timeout = timeout;
         self
     }
+
+    /// How long a write may wait for the peer to make room, when the call itself says nothing
+    /// else: see [`Connection::write_data`](crate::Connection::write_data) for what becomes of the
+    /// message then. Default: as long as it takes.
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.limits.write_timeout = timeout.into();
+        self
+    }
+
+    /// Sends a Ping when nothing has come from the peer for `interval`, and ends the connection
+    /// ([`Error::ConnectionLost`]) when nothing has come for `timeout` more. Any byte is a sign of
+    /// life, also one that the program has not read yet. Silence is measured to a quarter of
+    /// the shorter span. Default: off, which an interval of zero says too.
+    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.limits.keepalive = Keepalive::new(interval, timeout);
+        self
+    }
+
+    /// How much the system may hold of what was received and not read, and of what was written
+    /// and not sent, in bytes (`SO_RCVBUF`, `SO_SNDBUF`). Default: 0, which leaves it to the system.
+    pub fn socket_buffers(mut self, receive: usize, send: usize) -> Self {
+        self.sockets.receive_buffer = receive;
+        self.sockets.send_buffer = send;
+        self
+    }
 }
 
 /// From which web pages a browser may connect (RFC 6455, 10.2). A client that sends no
@@ -181,6 +278,7 @@ pub struct ListenOptions {
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_pending: usize,
     pub(crate) backlog: u16,
+    pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
 
@@ -193,6 +291,7 @@ impl Default for ListenOptions {
             handshake_timeout: Duration::from_secs(10),
             max_pending: 1024,
             backlog: 1024,
+            sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
     }
@@ -255,6 +354,45 @@ impl ListenOptions {
         self.limits.close_timeout = timeout;
         self
     }
+
+    /// How long a write may wait for the peer to make room, when the call itself says nothing
+    /// else: see [`Connection::write_data`](crate::Connection::write_data) for what becomes of the
+    /// message then. Default: as long as it takes.
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.limits.write_timeout = timeout.into();
+        self
+    }
+
+    /// Sends a Ping when nothing has come from the peer for `interval`, and ends the connection
+    /// ([`Error::ConnectionLost`]) when nothing has come for `timeout` more. Any byte is a sign of
+    /// life, also one that the program has not read yet. Silence is measured to a quarter of
+    /// the shorter span. Default: off, which an interval of zero says too.
+    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.limits.keepalive = Keepalive::new(interval, timeout);
+        self
+    }
+
+    /// How much the system may hold of what was received and not read, and of what was written
+    /// and not sent, in bytes (`SO_RCVBUF`, `SO_SNDBUF`). Default: 0, which leaves it to the system.
+    pub fn socket_buffers(mut self, receive: usize, send: usize) -> Self {
+        self.sockets.receive_buffer = receive;
+        self.sockets.send_buffer = send;
+        self
+    }
+
+    /// Whether the port may be taken while connections of an earlier server linger
+    /// (`SO_REUSEADDR`). Default: yes.
+    pub fn reuse_address(mut self, enabled: bool) -> Self {
+        self.sockets.reuse_address = enabled;
+        self
+    }
+
+    /// Whether several listeners, in this process or others, may share the port, each of which
+    /// gets a share of the clients (`SO_REUSEPORT`). Default: no.
+    pub fn reuse_port(mut self, enabled: bool) -> Self {
+        self.sockets.reuse_port = enabled;
+        self
+    }
 }
 
 /// What an upgrade says besides yes: see [`Request::upgrade`](crate::Request::upgrade).
@@ -279,6 +417,26 @@ impl UpgradeOptions {
     /// Chooses a subprotocol, which must be one that the client offered.
     pub fn subprotocol(mut self, name: &str) -> Result<Self> {
         self.subprotocol = Some(checked_subprotocol(name)?);
+        Ok(self)
+    }
+}
+
+/// What a refusal says besides no: see [`Request::refuse_with`](crate::Request::refuse_with).
+#[derive(Debug, Clone, Default)]
+pub struct RefuseOptions {
+    pub(crate) headers: Headers,
+}
+
+impl RefuseOptions {
+    /// The defaults: no header of its own.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a header to the response, such as `Location` or `WWW-Authenticate`. A `Content-Type`
+    /// replaces that of plain text.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self> {
+        self.headers.push(checked_header(name, value.as_ref())?);
         Ok(self)
     }
 }

@@ -50,7 +50,7 @@ impl ListenOptions {
                 "a query has no meaning when listening",
             ));
         }
-        let sockets = bind::bind(&url, self.backlog)?;
+        let sockets = bind::bind(&url, self)?;
         let cannot = |error| Error::io(format!("listen on {}", url.text), error);
         let address = sockets[0].local_addr().map_err(cannot)?.as_socket();
         let address = address.ok_or_else(|| cannot(io::ErrorKind::AddrNotAvailable.into()))?;
@@ -75,9 +75,11 @@ impl ListenOptions {
                 pending: Vec::new(),
                 ready: VecDeque::new(),
                 paused_until: None,
+                is_exhausted: false,
                 entries: Vec::new(),
             }),
         };
+        log::info!(target: "talkws::server", "listening on {}", shared.url);
         Ok(Listener {
             shared: Arc::new(shared),
         })
@@ -146,6 +148,8 @@ struct Handshakes {
     ready: VecDeque<Request>,
     /// Until when new connections are left to the kernel.
     paused_until: Option<Instant>,
+    /// The system had no room for the last connection: that is told once, not ten times a second.
+    is_exhausted: bool,
     entries: Vec<pollfd>,
 }
 
@@ -250,9 +254,11 @@ impl Handshakes {
             .map_or(deadline, |soonest| deadline.or_sooner(soonest));
         // When time is up for the caller it may be up for clients too, and the next call may
         // wait as little as this one.
-        let is_over = match poll(&mut self.entries, wait) {
-            Ok(_) => false,
-            Err(Halt::TimedOut) => deadline.has_passed(),
+        let over = match poll(&mut self.entries, wait) {
+            Ok(_) => None,
+            Err(Halt::TimedOut) => deadline.has_passed().then_some(Halt::TimedOut),
+            // Clients are served all the same, whoever is interrupted.
+            Err(Halt::Interrupted) => Some(Halt::Interrupted),
             Err(halt) => return Err(halt),
         };
         let is_ready = |entry: &pollfd| entry.revents != 0;
@@ -277,7 +283,7 @@ impl Handshakes {
             }
         }
         self.entries = entries;
-        if is_over { Err(Halt::TimedOut) } else { Ok(()) }
+        over.map_or(Ok(()), Err)
     }
 
     fn advance(&mut self, pending: Pending, has_news: bool, now: Instant, shared: &Shared) {
@@ -302,8 +308,10 @@ impl Handshakes {
         for _ in 0..64 {
             match self.sockets[index].accept() {
                 Ok((socket, peer)) => {
+                    self.is_exhausted = false;
                     if self.pending.len() >= shared.options.max_pending {
-                        self.pending.remove(0);
+                        let gone = self.pending.remove(0);
+                        gone.log("dropped for a newer client: max_pending is reached");
                     }
                     let deadline = Instant::now() + shared.options.handshake_timeout;
                     if let Ok(pending) = Pending::new(socket, peer.as_socket(), deadline) {
@@ -313,6 +321,11 @@ impl Handshakes {
                 }
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                        if !self.is_exhausted {
+                            let url = &shared.url;
+                            log::warn!(target: "talkws::server", "accept on {url}: {error}");
+                        }
+                        self.is_exhausted = true;
                         self.paused_until = Some(Instant::now() + EXHAUSTED_PAUSE);
                         return;
                     }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::RawFd;
 
 use crate::deadline::Deadline;
 
@@ -39,7 +40,8 @@ pub struct Readiness {
 /// # Safety
 ///
 /// [`receive`](Transport::receive) promises that as many bytes at the start of the buffer are
-/// initialised as it returns, and never more than the buffer has; callers rely on it.
+/// initialised as it returns, and never more than the buffer has, and that it leaves none of the
+/// buffer less initialised than it was; callers rely on it.
 pub unsafe trait Transport: Send + Sync + fmt::Debug {
     /// Waits for bytes and puts them at the start of `buffer`; gives how many, 0 at the end of
     /// the stream. `buffer` must not be empty.
@@ -51,6 +53,12 @@ pub unsafe trait Transport: Send + Sync + fmt::Debug {
 
     /// Waits until one of `wanted` is so.
     fn wait(&self, wanted: Readiness, deadline: Deadline) -> Result<Readiness, Halt>;
+
+    /// Whether bytes have come, or the end, that nobody has received. Waits for nothing.
+    fn has_unread(&self) -> bool;
+
+    /// What an event loop may wait for.
+    fn as_raw_fd(&self) -> RawFd;
 
     /// Ends a direction, or both. Whoever waits for it is woken.
     fn shutdown(&self, how: Shutdown);

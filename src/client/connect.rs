@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::options::SocketOptions;
 use crate::transport::Halt;
 use crate::transport::poll::{entry, poll};
 use crate::url::Url;
@@ -19,9 +20,9 @@ use crate::url::Url;
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to the host and port of `url`.
-pub(super) fn connect(url: &Url, deadline: Deadline) -> Result<Socket> {
+pub(super) fn connect(url: &Url, options: &SocketOptions, deadline: Deadline) -> Result<Socket> {
     let addresses = interleave(resolve(url, deadline)?);
-    race(&addresses, deadline).map_err(|failure| {
+    race(&addresses, options, deadline).map_err(|failure| {
         let tried: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
         let attempt = format!("dial {}: connecting to {}", url.text, tried.join(", ")).into();
         match failure {
@@ -101,7 +102,11 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Connects to whichever address answers first: the next one joins when those before it have
 /// failed or have not answered for a while. Gives the first failure when all fail.
-fn race(addresses: &[SocketAddr], deadline: Deadline) -> Result<Socket, Halt> {
+fn race(
+    addresses: &[SocketAddr],
+    options: &SocketOptions,
+    deadline: Deadline,
+) -> Result<Socket, Halt> {
     let mut waiting: Vec<Socket> = Vec::new();
     let mut rest = addresses.iter();
     let mut next_attempt = Instant::now();
@@ -109,7 +114,8 @@ fn race(addresses: &[SocketAddr], deadline: Deadline) -> Result<Socket, Halt> {
     loop {
         if rest.len() > 0 && (waiting.is_empty() || Instant::now() >= next_attempt) {
             let address = rest.next().expect("there is one left");
-            match start(address) {
+            log::trace!(target: "talkws::client", "connecting to {address}");
+            match start(address, options) {
                 Ok(socket) => waiting.push(socket),
                 Err(error) => {
                     first_failure.get_or_insert(error);
@@ -154,13 +160,14 @@ fn race(addresses: &[SocketAddr], deadline: Deadline) -> Result<Socket, Halt> {
     }
 }
 
-fn start(address: &SocketAddr) -> io::Result<Socket> {
+fn start(address: &SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(*address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     socket.set_nonblocking(true)?;
+    options.set_buffers(&socket)?;
     match socket.connect(&(*address).into()) {
         Ok(()) => Ok(socket),
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(socket),
@@ -196,10 +203,10 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        let socket = race(&[closed, good], Deadline::NEVER).unwrap();
+        let socket = race(&[closed, good], &SocketOptions::default(), Deadline::NEVER).unwrap();
         assert_eq!(socket.peer_addr().unwrap().as_socket(), Some(good));
         assert!(matches!(
-            race(&[closed], Deadline::NEVER),
+            race(&[closed], &SocketOptions::default(), Deadline::NEVER),
             Err(Halt::Failed(_))
         ));
     }

@@ -12,7 +12,7 @@ use crate::protocol::encoder::check_close;
 impl Shared {
     pub(super) fn close(&self, code: CloseCode, reason: &str, deadline: Deadline) -> Result<()> {
         check_close(code, reason)?;
-        let deadline = deadline.or_sooner(self.limits.close_timeout);
+        let deadline = deadline.or_sooner(self.close_timeout);
         let info = CloseInfo {
             code,
             reason: reason.to_owned(),
@@ -68,7 +68,7 @@ impl Shared {
 
     /// Answers the peer's Close, or takes it as the answer to ours, and ends the connection.
     pub(super) fn peer_closed(&self, code: CloseCode, reason: String, deadline: Deadline) -> Error {
-        let deadline = deadline.or_sooner(self.limits.close_timeout);
+        let deadline = deadline.or_sooner(self.close_timeout);
         let by_peer = CloseInfo {
             code,
             reason: reason.clone(),
@@ -90,7 +90,7 @@ impl Shared {
     /// Fails the connection (RFC 6455, 7.1.7): says why with a Close, lets the peer read that,
     /// and ends.
     pub(super) fn fail(&self, violation: Violation, deadline: Deadline) -> Error {
-        let deadline = deadline.or_sooner(self.limits.close_timeout);
+        let deadline = deadline.or_sooner(self.close_timeout);
         let code = violation.close_code();
         let info = CloseInfo {
             code,

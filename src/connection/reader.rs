@@ -6,7 +6,7 @@ use super::{Phase, Shared, lock};
 use crate::close::ClosedBy;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Violation};
-use crate::message::{Message, MessageKind};
+use crate::message::{Message, MessageKind, Part};
 use crate::protocol::Role;
 use crate::protocol::decoder::{Decoder, Event};
 use crate::transport::{Halt, Readiness};
@@ -30,6 +30,10 @@ const MAX_LATE: usize = 64;
 /// What is reserved for a payload of which nothing has come yet.
 const FIRST_PIECE: usize = 64 * 1024;
 
+/// A message in parts is received straight into a caller's buffer of at least this size. A
+/// smaller one is filled from a chunk: a system call for each few bytes would be slow.
+const DIRECT_PART: usize = 4 * 1024;
+
 /// The reading half of a connection.
 pub(super) struct Reader {
     decoder: Decoder,
@@ -37,6 +41,18 @@ pub(super) struct Reader {
     ahead: Ahead,
     /// The payload, so far, of a message whose reading was interrupted.
     partial: Vec<u8>,
+    parts: Parts,
+}
+
+/// How far the reading of a message in parts has come (`read_some`).
+#[derive(Default)]
+struct Parts {
+    /// A part was delivered, and it was not the last.
+    is_open: bool,
+    /// How much of `Reader::partial` was delivered.
+    delivered: usize,
+    /// The message is whole, as far as it was not delivered.
+    whole: Option<MessageKind>,
 }
 
 /// Bytes that were received and not decoded yet.
@@ -80,6 +96,8 @@ pub(super) enum Stop {
     Halt(Halt),
     /// The stream ended without a Close.
     EndOfStream,
+    /// There is no memory for more of the message. Nothing of it is lost.
+    NoMemory,
     /// The peer broke the protocol.
     Violation(Violation),
     /// The connection is over, in order or not, and everything about that was done.
@@ -98,6 +116,31 @@ impl From<Violation> for Stop {
     }
 }
 
+/// Counts how often a call goes on after its deadline.
+#[derive(Default)]
+struct Late(usize);
+
+impl Late {
+    fn check(&mut self, deadline: Deadline) -> Result<(), Stop> {
+        if deadline.has_passed() {
+            self.0 += 1;
+            if self.0 > MAX_LATE {
+                return Err(Halt::TimedOut.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes sure that a payload that has grown large finds room for `more` bytes before any is
+/// taken from the stream. A small one is left to grow by itself.
+fn make_room(payload: &mut Vec<u8>, more: usize) -> Result<(), Stop> {
+    if payload.len() < CHUNK {
+        return Ok(());
+    }
+    payload.try_reserve(more).map_err(|_| Stop::NoMemory)
+}
+
 impl Reader {
     pub fn new(role: Role, max_message_size: usize, received: &[u8]) -> Self {
         let mut ahead = Ahead::default();
@@ -106,7 +149,49 @@ impl Reader {
             decoder: Decoder::new(role, max_message_size),
             ahead,
             partial: Vec::new(),
+            parts: Parts::default(),
         }
+    }
+
+    /// How many bytes of a data frame are still to come.
+    fn missing_payload(&self) -> usize {
+        usize::try_from(self.decoder.missing_payload()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether bytes were received, or decoded, that no call has delivered.
+    pub fn holds_bytes(&self) -> bool {
+        !self.ahead.is_empty() || self.parts.whole.is_some()
+    }
+
+    /// Moves what was decoded of a message, and not delivered, to the front of `buffer`.
+    fn take_part(&mut self, buffer: &mut [u8]) -> Option<Part> {
+        let kind = self.parts.whole.or(self.decoder.message())?;
+        let rest = &self.partial[self.parts.delivered..];
+        let len = rest.len().min(buffer.len());
+        let is_last = self.parts.whole.is_some() && len == rest.len();
+        if len == 0 && !is_last {
+            return None;
+        }
+        buffer[..len].copy_from_slice(&rest[..len]);
+        if len < rest.len() {
+            self.parts.delivered += len;
+            self.parts.is_open = true;
+        } else {
+            self.end_part(is_last);
+        }
+        Some(Part { kind, len, is_last })
+    }
+
+    /// All that was decoded has been delivered.
+    fn end_part(&mut self, is_last: bool) {
+        self.partial.clear();
+        if is_last {
+            self.partial = Vec::new();
+        }
+        self.parts = Parts {
+            is_open: !is_last,
+            ..Parts::default()
+        };
     }
 }
 
@@ -127,13 +212,20 @@ impl Shared {
         if self.phase() == Phase::Ended {
             return Err(self.end_error());
         }
+        if reader.parts.is_open {
+            let reason = "read: the message was begun with read_some; read its rest so too";
+            return Err(Error::InvalidState(reason.into()));
+        }
         if reader.decoder.is_inside_message() {
             // What has come of the message goes before whatever memory the caller brought.
             std::mem::swap(payload, &mut reader.partial);
             reader.partial = Vec::new();
         }
         let stop = match self.read_message(&mut reader, payload, deadline) {
-            Ok(kind) => return Ok(kind),
+            Ok(kind) => {
+                self.tally.message_received(payload.len());
+                return Ok(kind);
+            }
             Err(stop) => stop,
         };
         let error = self.stopped(&mut reader, stop, deadline);
@@ -144,9 +236,81 @@ impl Shared {
         Err(error)
     }
 
+    /// Reads what has come of a message into `buffer`, and waits when that is nothing.
+    pub(super) fn read_some(&self, buffer: &mut [u8], deadline: Deadline) -> Result<Part> {
+        if buffer.is_empty() {
+            let reason = "read some: the buffer has no room for a single byte";
+            return Err(Error::InvalidArgument(reason.into()));
+        }
+        let mut reader =
+            lock(&self.reader, deadline).map_err(|halt| halt.into_error("read some", self))?;
+        if self.phase() == Phase::Ended {
+            return Err(self.end_error());
+        }
+        let part = match self.read_part(&mut reader, buffer, deadline) {
+            Ok(part) => part,
+            Err(stop) => return Err(self.stopped(&mut reader, stop, deadline)),
+        };
+        self.tally.part_received(part.len, part.is_last);
+        Ok(part)
+    }
+
+    fn read_part(
+        &self,
+        reader: &mut Reader,
+        buffer: &mut [u8],
+        deadline: Deadline,
+    ) -> Result<Part, Stop> {
+        let mut late = Late::default();
+        loop {
+            if self.is_closing_locally() {
+                return Err(Stop::Ended(self.discard(reader, deadline)));
+            }
+            if let Some(part) = reader.take_part(buffer) {
+                return Ok(part);
+            }
+            late.check(deadline)?;
+            let mut partial = std::mem::take(&mut reader.partial);
+            let step = if !reader.ahead.is_empty() {
+                self.decode_ahead(reader, &mut partial, deadline)
+            } else if reader.missing_payload() >= IN_PLACE && buffer.len() >= DIRECT_PART {
+                reader.partial = partial;
+                if let Some(part) = self.receive_part(reader, buffer, deadline)? {
+                    return Ok(part);
+                }
+                continue;
+            } else {
+                self.receive_chunk(reader, &mut partial, deadline)
+            };
+            reader.partial = partial;
+            reader.parts.whole = step?;
+        }
+    }
+
+    /// Receives a part of a large frame where the caller wants it.
+    fn receive_part(
+        &self,
+        reader: &mut Reader,
+        buffer: &mut [u8],
+        deadline: Deadline,
+    ) -> Result<Option<Part>, Stop> {
+        let room = buffer.len().min(reader.missing_payload()).min(PIECE);
+        let room = &mut buffer[..room];
+        // SAFETY: a transport writes initialised bytes only, so that the buffer stays initialised.
+        let uninit = unsafe { &mut *(std::ptr::from_mut(room) as *mut [MaybeUninit<u8>]) };
+        let len = self.receive(uninit, deadline)?;
+        let kind = reader.decoder.message().unwrap_or_default();
+        let event = reader.decoder.decode_in_place(&mut buffer[..len])?;
+        let is_last = self.handle(event, &mut reader.partial, deadline)?.is_some();
+        reader.end_part(is_last);
+        // A close that began meanwhile drops what comes after it.
+        Ok((!self.is_closing_locally()).then_some(Part { kind, len, is_last }))
+    }
+
     /// Drops what comes until the peer's Close, or the end.
     pub(super) fn discard(&self, reader: &mut Reader, deadline: Deadline) -> Error {
         let mut payload = std::mem::take(&mut reader.partial);
+        reader.parts = Parts::default();
         loop {
             let read = match self.read_message(reader, &mut payload, deadline) {
                 Ok(_) if deadline.has_passed() => Err(Stop::from(Halt::TimedOut)),
@@ -173,6 +337,7 @@ impl Shared {
                 self.end(Halt::Failed(source).into_error("read", self))
             }
             Stop::Halt(halt) => halt.into_error("read", self),
+            Stop::NoMemory => Error::NoMemory("the message"),
             Stop::EndOfStream if self.phase() == Phase::Ended => self.end_error(),
             Stop::EndOfStream => {
                 let reason = if reader.decoder.is_between_frames() {
@@ -196,45 +361,67 @@ impl Shared {
         payload: &mut Vec<u8>,
         deadline: Deadline,
     ) -> Result<MessageKind, Stop> {
-        let Reader { decoder, ahead, .. } = reader;
-        while !ahead.is_empty() {
-            let (used, event) = decoder.decode(ahead.rest(), payload)?;
-            ahead.advance(used);
-            if let Some(kind) = self.handle(event, payload, deadline)? {
+        if let Some(kind) = self.decode_ahead(reader, payload, deadline)? {
+            return Ok(kind);
+        }
+        let mut late = Late::default();
+        loop {
+            late.check(deadline)?;
+            let whole = if reader.missing_payload() >= IN_PLACE {
+                let event = self.receive_in_place(&mut reader.decoder, payload, deadline)?;
+                self.handle(event, payload, deadline)?
+            } else {
+                self.receive_chunk(reader, payload, deadline)?
+            };
+            if let Some(kind) = whole {
                 return Ok(kind);
             }
         }
-        let mut chunk = [MaybeUninit::uninit(); CHUNK];
-        let mut late = 0;
-        loop {
-            if deadline.has_passed() {
-                late += 1;
-                if late > MAX_LATE {
-                    return Err(Halt::TimedOut.into());
-                }
-            }
-            let missing = usize::try_from(decoder.missing_payload()).unwrap_or(usize::MAX);
-            if missing >= IN_PLACE {
-                let event = self.receive_in_place(decoder, payload, missing, deadline)?;
-                if let Some(kind) = self.handle(event, payload, deadline)? {
-                    return Ok(kind);
-                }
-                continue;
-            }
-            let length = self.receive(&mut chunk, deadline)?;
-            // SAFETY: the transport has initialised that many bytes at the start of the chunk.
-            let received =
-                unsafe { std::slice::from_raw_parts_mut(chunk.as_mut_ptr().cast::<u8>(), length) };
-            let mut start = 0;
-            while start < received.len() {
-                let (used, event) = decoder.decode(&mut received[start..], payload)?;
-                start += used;
-                if let Some(kind) = self.handle(event, payload, deadline)? {
-                    ahead.fill(&received[start..]);
-                    return Ok(kind);
-                }
+    }
+
+    /// Decodes what was received earlier, up to the end of a message.
+    fn decode_ahead(
+        &self,
+        reader: &mut Reader,
+        payload: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<Option<MessageKind>, Stop> {
+        let Reader { decoder, ahead, .. } = reader;
+        while !ahead.is_empty() {
+            make_room(payload, ahead.rest().len())?;
+            let (used, event) = decoder.decode(ahead.rest(), payload)?;
+            ahead.advance(used);
+            if let Some(kind) = self.handle(event, payload, deadline)? {
+                return Ok(Some(kind));
             }
         }
+        Ok(None)
+    }
+
+    /// Receives bytes and decodes them, up to the end of a message; those after it are kept.
+    fn receive_chunk(
+        &self,
+        reader: &mut Reader,
+        payload: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<Option<MessageKind>, Stop> {
+        let Reader { decoder, ahead, .. } = reader;
+        make_room(payload, CHUNK)?;
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let length = self.receive(&mut chunk, deadline)?;
+        // SAFETY: the transport has initialised that many bytes at the start of the chunk.
+        let received =
+            unsafe { std::slice::from_raw_parts_mut(chunk.as_mut_ptr().cast::<u8>(), length) };
+        let mut start = 0;
+        while start < received.len() {
+            let (used, event) = decoder.decode(&mut received[start..], payload)?;
+            start += used;
+            if let Some(kind) = self.handle(event, payload, deadline)? {
+                ahead.fill(&received[start..]);
+                return Ok(Some(kind));
+            }
+        }
+        Ok(None)
     }
 
     /// Receives a large frame's payload where it belongs.
@@ -242,13 +429,15 @@ impl Shared {
         &self,
         decoder: &mut Decoder,
         payload: &mut Vec<u8>,
-        missing: usize,
         deadline: Deadline,
     ) -> Result<Option<Event>, Stop> {
+        let missing = usize::try_from(decoder.missing_payload()).unwrap_or(usize::MAX);
         let start = payload.len();
         if payload.capacity() - start < missing.min(IN_PLACE) {
             // Memory grows with what has been received, never with what a header claims.
-            payload.reserve_exact(missing.min(start.max(FIRST_PIECE)));
+            payload
+                .try_reserve_exact(missing.min(start.max(FIRST_PIECE)))
+                .map_err(|_| Stop::NoMemory)?;
         }
         let spare = payload.spare_capacity_mut();
         let room = spare.len().min(missing).min(PIECE);
@@ -270,10 +459,11 @@ impl Shared {
             // After our own Close, what still comes is dropped (RFC 6455, 1.4).
             Some(Event::Message(_)) if self.is_closing_locally() => payload.clear(),
             Some(Event::Message(kind)) => return Ok(Some(kind)),
-            Some(Event::Ping(payload)) => self.answer_ping(payload),
-            Some(Event::Pong(payload)) => {
-                self.status.lock().last_pong = Some(payload.as_bytes().into());
+            Some(Event::Ping(payload)) => {
+                self.tally.ping_received();
+                self.answer_ping(payload);
             }
+            Some(Event::Pong(payload)) => self.take_pong(payload.as_bytes()),
             Some(Event::Close(code, reason)) => {
                 return Err(Stop::Ended(self.peer_closed(code, reason, deadline)));
             }
@@ -304,7 +494,10 @@ impl Shared {
         }
         match self.transport.receive(buffer, deadline)? {
             0 => Err(Stop::EndOfStream),
-            length => Ok(length),
+            length => {
+                self.tally.heard();
+                Ok(length)
+            }
         }
     }
 

@@ -20,6 +20,9 @@ const SMALL: usize = ON_STACK - MAX_HEADER;
 /// Frames up to this size are put together on the stack.
 const ON_STACK: usize = 4096;
 
+/// Frames that wait to leave together take this much at most, and leave when it is full.
+pub(super) const MAX_TOGETHER: usize = 64 * 1024;
+
 /// A client masks this much, sends it, and goes on with the next piece.
 const PIECE: usize = 512 * 1024;
 
@@ -55,11 +58,8 @@ impl Shared {
                 Err(halt) if header_sent == 0 => return Err(halt),
                 Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
                 Err(_) => {
-                    writer
-                        .unsent
-                        .extend_from_slice(&header.as_bytes()[header_sent..]);
-                    writer.unsent.extend_from_slice(payload);
-                    return Ok(());
+                    self.keep(writer, &header.as_bytes()[header_sent..])?;
+                    return self.keep(writer, payload);
                 }
             }
         }
@@ -76,9 +76,13 @@ impl Shared {
     ) -> Result<(), Halt> {
         // `with_capacity` would move the whole array once more.
         let mut bytes: SmallVec<[u8; ON_STACK]> = SmallVec::new();
-        bytes.reserve_exact(header.as_bytes().len() + payload.len().min(PIECE));
+        let mut piece_size = payload.len().min(PIECE);
+        if bytes.try_reserve_exact(MAX_HEADER + piece_size).is_err() {
+            // Without memory it takes more system calls, and goes all the same.
+            piece_size = piece_size.min(SMALL);
+        }
         bytes.extend_from_slice(header.as_bytes());
-        let (first, rest) = payload.split_at(payload.len().min(PIECE));
+        let (first, rest) = payload.split_at(piece_size);
         let mut add = |bytes: &mut SmallVec<_>, piece: &[u8]| {
             // The copy is masked while it is in the nearest cache.
             for piece in piece.chunks(16 * 1024) {
@@ -89,21 +93,76 @@ impl Shared {
         };
         add(&mut bytes, first);
         self.send_frame(writer, &bytes, deadline)?;
-        for piece in rest.chunks(PIECE) {
+        for piece in rest.chunks(piece_size.max(1)) {
             bytes.clear();
             add(&mut bytes, piece);
             if !writer.unsent().is_empty() {
                 // The deadline has passed inside this frame: the rest waits behind its beginning.
-                writer.unsent.extend_from_slice(&bytes);
+                self.keep(writer, &bytes)?;
                 continue;
             }
             match self.send_frame(writer, &bytes, deadline) {
                 Ok(()) => {}
                 Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
-                Err(_) => writer.unsent.extend_from_slice(&bytes),
+                Err(_) => self.keep(writer, &bytes)?,
             }
         }
         Ok(())
+    }
+
+    /// Makes room for a frame of `size` bytes to leave together with what waits already; false
+    /// when there is no memory for it.
+    pub(super) fn make_room(
+        &self,
+        writer: &mut Writer,
+        size: usize,
+        deadline: Deadline,
+    ) -> Result<bool, Halt> {
+        if writer.unsent().len() + size > MAX_TOGETHER {
+            self.send_unsent(writer, deadline)?;
+        }
+        Ok(writer.unsent.try_reserve(size).is_ok())
+    }
+
+    /// Puts a small frame behind what waits, where room was made for it, and sends all of it in
+    /// one go; with `more` only once that is worth a system call. A halt means that no byte of the
+    /// frame was sent.
+    pub(super) fn send_together(
+        &self,
+        writer: &mut Writer,
+        header: Header,
+        payload: &[u8],
+        more: bool,
+        deadline: Deadline,
+    ) -> Result<(), Halt> {
+        let size = header.as_bytes().len() + payload.len();
+        let start = writer.unsent.len();
+        writer.unsent.extend_from_slice(header.as_bytes());
+        writer.unsent.extend_from_slice(payload);
+        if let Some(mut mask) = header.mask {
+            mask.apply(&mut writer.unsent[start + header.as_bytes().len()..]);
+        }
+        if more && writer.unsent().len() < MAX_TOGETHER {
+            return Ok(());
+        }
+        match self.send_unsent(writer, deadline) {
+            Err(Halt::Failed(error)) => Err(Halt::Failed(error)),
+            Err(halt) if writer.unsent().len() >= size => {
+                writer.unsent.truncate(start);
+                writer.advance_unsent(0);
+                Err(halt)
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Keeps the rest of a frame whose beginning was sent. If there is no memory for that, the
+    /// stream is of no more use.
+    fn keep(&self, writer: &mut Writer, rest: &[u8]) -> Result<(), Halt> {
+        writer.add_unsent(rest).map_err(|_| {
+            let no_memory = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+            self.note_failure(writer, Halt::Failed(no_memory))
+        })
     }
 
     /// Sends bytes that belong together. A halt means that none of them was sent; once a part
@@ -120,10 +179,7 @@ impl Shared {
                 Ok(count) => sent += count,
                 Err(halt) if sent == 0 => return Err(halt),
                 Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
-                Err(_) => {
-                    writer.unsent.extend_from_slice(&bytes[sent..]);
-                    return Ok(());
-                }
+                Err(_) => return self.keep(writer, &bytes[sent..]),
             }
         }
         Ok(())

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{Ordering, fence};
 use std::thread::ThreadId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
+use super::sending::MAX_TOGETHER;
 use super::{Phase, Shared, lock};
 use crate::close::ClosedBy;
 use crate::deadline::Deadline;
@@ -13,9 +14,19 @@ use crate::error::{Error, Result};
 use crate::message::MessageKind;
 use crate::protocol::Role;
 use crate::protocol::decoder::ControlPayload;
-use crate::protocol::encoder::Encoder;
+use crate::protocol::encoder::{Encoder, MAX_HEADER};
 use crate::protocol::utf8::Utf8;
 use crate::transport::Halt;
+
+/// There is no memory to keep bytes that are to be sent later.
+pub(super) struct NoMemory;
+
+/// A Ping that was sent, to know its answer by.
+#[derive(Debug)]
+pub(super) struct SentPing {
+    payload: Box<[u8]>,
+    at: Instant,
+}
 
 /// The writing half of a connection.
 pub(super) struct Writer {
@@ -56,6 +67,17 @@ impl Writer {
             self.unsent = Vec::new();
         }
     }
+
+    /// Accepts bytes, which leave after those that were accepted before.
+    pub fn add_unsent(&mut self, bytes: &[u8]) -> Result<(), NoMemory> {
+        if self.unsent_start > MAX_TOGETHER {
+            self.unsent.drain(..self.unsent_start);
+            self.unsent_start = 0;
+        }
+        self.unsent.try_reserve(bytes.len()).map_err(|_| NoMemory)?;
+        self.unsent.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// The writer's turn. Whoever gives it back sends what others could not send meanwhile.
@@ -92,12 +114,15 @@ impl Drop for Turn<'_> {
 }
 
 impl Shared {
+    /// Writes a message. With `more` it may wait for others to leave with it.
     pub(super) fn write_message(
         &self,
         kind: MessageKind,
         data: &[u8],
+        more: bool,
         deadline: Deadline,
     ) -> Result<()> {
+        let deadline = deadline.or_sooner(self.write_timeout);
         let mut turn = self.turn("write", deadline)?;
         while turn.encoder.is_inside_message() {
             if turn.parts_by == Some(std::thread::current().id()) {
@@ -106,16 +131,16 @@ impl Shared {
             }
             self.wait_for_last_part(&mut turn, deadline)?;
         }
-        self.send_data(&mut turn, kind, data, true, deadline)
+        self.send_data(&mut turn, Piece::whole(kind, data), more, deadline)
     }
 
-    pub(super) fn write_part(
-        &self,
-        kind: MessageKind,
-        data: &[u8],
-        is_last: bool,
-        deadline: Deadline,
-    ) -> Result<()> {
+    pub(super) fn write_part(&self, part: Piece<'_>, more: bool, deadline: Deadline) -> Result<()> {
+        let Piece {
+            kind,
+            data,
+            is_last,
+        } = part;
+        let deadline = deadline.or_sooner(self.write_timeout);
         let mut turn = self.turn("write part", deadline)?;
         let mut text = turn.text.clone();
         if kind == MessageKind::Text {
@@ -125,7 +150,7 @@ impl Shared {
                 return Err(Error::InvalidArgument(reason.into()));
             }
         }
-        self.send_data(&mut turn, kind, data, is_last, deadline)?;
+        self.send_data(&mut turn, part, more, deadline)?;
         turn.text = text;
         turn.parts_by = (!is_last).then(|| std::thread::current().id());
         if is_last {
@@ -136,11 +161,40 @@ impl Shared {
 
     pub(super) fn write_ping(&self, payload: &[u8], deadline: Deadline) -> Result<()> {
         let mut turn = self.turn("ping", deadline)?;
+        self.send_ping(&mut turn, payload, deadline)
+    }
+
+    /// Sends a Ping if that needs no waiting. It is no failure when it does.
+    pub(super) fn try_ping(&self, payload: &[u8]) {
+        let now = Deadline::from(Duration::ZERO);
+        if let Ok(mut turn) = self.turn("ping", now) {
+            let _ = self.send_ping(&mut turn, payload, now);
+        }
+    }
+
+    fn send_ping(&self, turn: &mut Turn<'_>, payload: &[u8], deadline: Deadline) -> Result<()> {
         let frame = turn.encoder.ping(payload)?;
-        self.send_unsent(&mut turn, deadline)
+        self.send_unsent(turn, deadline)
             .map_err(|halt| halt.into_error("ping", self))?;
-        self.send_frame(&mut turn, frame.as_bytes(), deadline)
-            .map_err(|halt| halt.into_error("ping", self))
+        // Before it is sent, or the answer may come first.
+        self.status.lock().ping = Some(Box::new(SentPing {
+            payload: payload.into(),
+            at: Instant::now(),
+        }));
+        self.send_frame(turn, frame.as_bytes(), deadline)
+            .map_err(|halt| halt.into_error("ping", self))?;
+        self.tally.ping_sent();
+        Ok(())
+    }
+
+    /// Takes a Pong: the answer to the newest Ping, or any other.
+    pub(super) fn take_pong(&self, payload: &[u8]) {
+        self.tally.pong_received();
+        let mut status = self.status.lock();
+        if let Some(ping) = status.ping.take_if(|ping| *ping.payload == *payload) {
+            self.tally.round_trip(ping.at.elapsed());
+        }
+        status.last_pong = Some(payload.into());
     }
 
     pub(super) fn flush(&self, deadline: Deadline) -> Result<()> {
@@ -175,7 +229,7 @@ impl Shared {
     /// Answers a Ping: at once, or by whoever has the writer's turn (RFC 6455, 5.5.3: only the
     /// newest needs an answer).
     pub(super) fn answer_ping(&self, payload: ControlPayload) {
-        *self.pong.lock() = Some(payload);
+        *self.pong.lock() = Some(Box::new(payload));
         self.has_pong.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         self.send_pong();
@@ -226,8 +280,9 @@ impl Shared {
                 && let Ok(frame) = writer.encoder.pong(payload.as_bytes())
                 && let Err(Halt::TimedOut) = self.send_frame(writer, frame.as_bytes(), now)
             {
-                // The stream is full: it leaves when there is room.
-                writer.unsent.extend_from_slice(frame.as_bytes());
+                // The stream is full: it leaves when there is room, or never if there is none
+                // for it here.
+                let _ = writer.add_unsent(frame.as_bytes());
             }
         }
         self.has_unsent
@@ -284,24 +339,50 @@ impl Shared {
     fn send_data(
         &self,
         turn: &mut Turn<'_>,
-        kind: MessageKind,
-        data: &[u8],
-        is_last: bool,
+        piece: Piece<'_>,
+        more: bool,
         deadline: Deadline,
     ) -> Result<()> {
+        let Piece {
+            kind,
+            data,
+            is_last,
+        } = piece;
         let header = turn.encoder.data_header(kind, is_last, data.len())?;
-        self.send_unsent(turn, deadline)
-            .map_err(|halt| halt.into_error("write", self))?;
-        let result = match header.mask {
-            Some(mask) => self.send_masked(turn, header, mask, data, deadline),
-            None => self.send_plain(turn, header, data, deadline),
-        };
-        match result {
-            Ok(()) => {
-                turn.encoder.sent(kind, is_last);
-                Ok(())
+        let halted = |halt: Halt| halt.into_error("write", self);
+        let size = data.len().saturating_add(MAX_HEADER);
+        let may_wait = size <= MAX_TOGETHER && (more || !turn.unsent().is_empty());
+        if may_wait && self.make_room(turn, size, deadline).map_err(halted)? {
+            self.send_together(turn, header, data, more, deadline)
+                .map_err(halted)?;
+        } else {
+            self.send_unsent(turn, deadline).map_err(halted)?;
+            match header.mask {
+                Some(mask) => self.send_masked(turn, header, mask, data, deadline),
+                None => self.send_plain(turn, header, data, deadline),
             }
-            Err(halt) => Err(halt.into_error("write", self)),
+            .map_err(halted)?;
+        }
+        turn.encoder.sent(kind, is_last);
+        self.tally.part_sent(data.len(), is_last);
+        Ok(())
+    }
+}
+
+/// A message to write, or a part of one.
+#[derive(Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub kind: MessageKind,
+    pub data: &'a [u8],
+    pub is_last: bool,
+}
+
+impl<'a> Piece<'a> {
+    fn whole(kind: MessageKind, data: &'a [u8]) -> Self {
+        Piece {
+            kind,
+            data,
+            is_last: true,
         }
     }
 }

@@ -132,6 +132,11 @@ impl Decoder {
         self.message.is_some()
     }
 
+    /// The kind of the message that has begun and is not whole.
+    pub fn message(&self) -> Option<MessageKind> {
+        self.message
+    }
+
     /// Whether the bytes so far end where a frame ends.
     pub fn is_between_frames(&self) -> bool {
         self.header_length == 0 && matches!(self.state, State::Header)

@@ -6,18 +6,19 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::{Error, Result};
+use crate::options::ListenOptions;
 use crate::url::Url;
 
 /// How often a free port is looked for that is free at every address.
 const PORT_ATTEMPTS: usize = 16;
 
 /// Listens at every address of the host. There is at least one socket; all have one port.
-pub(super) fn bind(url: &Url, backlog: u16) -> Result<Vec<Socket>> {
+pub(super) fn bind(url: &Url, options: &ListenOptions) -> Result<Vec<Socket>> {
     let addresses = resolve(url)?;
     let mut attempts = if url.port == 0 { PORT_ATTEMPTS } else { 1 };
     loop {
         attempts -= 1;
-        match bind_all(&addresses, backlog) {
+        match bind_all(&addresses, options) {
             Ok(sockets) => return Ok(sockets),
             Err((_, error)) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
             Err((address, error)) => {
@@ -53,7 +54,7 @@ fn resolve(url: &Url) -> Result<Vec<SocketAddr>> {
 
 fn bind_all(
     addresses: &[SocketAddr],
-    backlog: u16,
+    options: &ListenOptions,
 ) -> Result<Vec<Socket>, (SocketAddr, io::Error)> {
     let mut sockets: Vec<Socket> = Vec::new();
     let mut unusable = None;
@@ -64,7 +65,7 @@ fn bind_all(
         {
             address.set_port(port);
         }
-        match bind_one(address, backlog, addresses.len() > 1) {
+        match bind_one(address, options, addresses.len() > 1) {
             Ok(socket) => sockets.push(socket),
             // A name may have an address of a family that this machine does not have.
             Err(error)
@@ -84,19 +85,25 @@ fn bind_all(
     }
 }
 
-fn bind_one(address: SocketAddr, backlog: u16, is_one_of_several: bool) -> io::Result<Socket> {
+fn bind_one(
+    address: SocketAddr,
+    options: &ListenOptions,
+    is_one_of_several: bool,
+) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     // A server that is started again finds its port in TIME_WAIT.
-    socket.set_reuse_address(true)?;
+    socket.set_reuse_address(options.sockets.reuse_address)?;
+    socket.set_reuse_port(options.sockets.reuse_port)?;
+    options.sockets.set_buffers(&socket)?;
     if address.is_ipv6() && is_one_of_several {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(backlog.into())?;
+    socket.listen(options.backlog.into())?;
     Ok(socket)
 }

@@ -1,6 +1,7 @@
 //! A client whose request is not complete, or whose refusal is not through: never waited for,
 //! only driven on when its socket is ready.
 
+use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::{Request, Shared};
+use crate::connection::PeerName;
 use crate::protocol::handshake::HeadScan;
 use crate::protocol::handshake::server::{Progress, RefusalResponse};
 use crate::transport::poll::{entry, pollfd};
@@ -84,6 +86,11 @@ impl Pending {
         }
     }
 
+    /// Says in the log what became of the client.
+    pub fn log(&self, news: impl fmt::Display) {
+        log::debug!(target: "talkws::server", "client {}: {news}", PeerName(self.peer));
+    }
+
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -100,6 +107,7 @@ impl Pending {
     pub fn too_slow(self) -> Option<Pending> {
         match self.stage {
             Stage::Request { .. } => {
+                self.log("its request took too long");
                 let refusal = RefusalResponse::new(408, "The request took too long.\n");
                 Pending::refused(self.socket, self.peer, &refusal)
             }
@@ -135,6 +143,11 @@ impl Pending {
                     return Verdict::Ready(Box::new(request));
                 }
                 Progress::Refuse(refusal) => {
+                    let status = refusal.status;
+                    log::debug!(
+                        target: "talkws::server",
+                        "client {}: refused with {status}", PeerName(self.peer)
+                    );
                     self.stage = Stage::Refusal {
                         bytes: refusal.to_bytes(),
                         sent: 0,
@@ -152,7 +165,11 @@ impl Pending {
         };
         while *sent < bytes.len() {
             match self.socket.send_with_flags(&bytes[*sent..], SEND_FLAGS) {
-                Ok(count) => *sent += count,
+                Ok(count) => {
+                    *sent += count;
+                    // Who takes the answer, however slowly, may go on.
+                    self.deadline = Instant::now() + LINGER;
+                }
                 Err(error) => return self.unless_failed(&error),
             }
         }

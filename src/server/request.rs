@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use socket2::Socket;
 
 use super::pending::Pending;
 use super::{Mailbox, Shared};
-use crate::connection::{Connection, Opening, OpeningHead};
+use crate::connection::{Connection, Opening};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::head::RequestHead;
-use crate::options::{ConnectionLimits, UpgradeOptions};
+use crate::options::{ConnectionLimits, RefuseOptions, UpgradeOptions};
 use crate::protocol::Role;
 use crate::protocol::handshake::server::{RefusalResponse, UpgradeRequest};
 use crate::transport::tcp::Tcp;
@@ -98,6 +99,17 @@ impl Request {
         self.waiting().peer
     }
 
+    /// The address at which the client found this server.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.waiting().socket.local_addr().ok()?.as_socket()
+    }
+
+    /// Whether [`upgrade`](Self::upgrade) could use these options: it is
+    /// [`Error::InvalidArgument`] to choose a subprotocol that the client did not offer.
+    pub fn check_upgrade(&self, options: &UpgradeOptions) -> Result<()> {
+        self.waiting().upgrade.accept(options).map(drop)
+    }
+
     /// Upgrades: the connection is a WebSocket from here on. Waits until the response is sent,
     /// at most for the listener's handshake timeout.
     ///
@@ -109,13 +121,23 @@ impl Request {
     /// let ws = request.upgrade(UpgradeOptions::new().header("X-Served-By", "me")?)?;
     /// # Ok::<(), talkws::Error>(())
     /// ```
-    pub fn upgrade(mut self, options: UpgradeOptions) -> Result<Connection> {
+    pub fn upgrade(self, options: UpgradeOptions) -> Result<Connection> {
+        self.upgrade_within(options, Deadline::NEVER)
+    }
+
+    /// Like [`upgrade`](Self::upgrade), until the handshake timeout or `deadline`, whichever comes
+    /// first. The client is lost when time is up, since it has not got the response whole.
+    pub fn upgrade_within(
+        mut self,
+        options: UpgradeOptions,
+        deadline: impl Into<Deadline>,
+    ) -> Result<Connection> {
         // When this fails the request is dropped, and so refused.
         let (response, subprotocol) = self.waiting().upgrade.accept(&options)?;
         let waiting = self.waiting.take().expect("answering consumes the request");
         let transport = Tcp::new(waiting.socket)
             .map_err(|error| Error::io("upgrade: set up the socket", error))?;
-        let deadline = Deadline::after(waiting.timeout);
+        let deadline = deadline.into().or_sooner(waiting.timeout);
         let mut rest = response.as_slice();
         while !rest.is_empty() {
             match transport.send(&[IoSlice::new(rest)], deadline) {
@@ -138,27 +160,28 @@ impl Request {
             }
         }
         let opening = Opening {
-            head: OpeningHead::Request(waiting.upgrade.head),
+            request: waiting.upgrade.head,
+            response: None,
             subprotocol: subprotocol.map(Into::into),
         };
         let transport = Box::new(transport);
-        Ok(Connection::new(
-            transport,
-            Role::Server,
-            waiting.limits,
-            opening,
-            &waiting.rest,
-        ))
+        let (limits, rest) = (waiting.limits, &waiting.rest);
+        Connection::new(transport, Role::Server, limits, opening, rest)
     }
 
     /// Refuses, with an HTTP status from 200 to 599 and a text for the body. Waits for nothing:
     /// what the client does not take at once goes out while somebody accepts.
-    pub fn refuse(mut self, status: u16, body: &str) -> Result<()> {
+    pub fn refuse(self, status: u16, body: &str) -> Result<()> {
+        self.refuse_with(status, body, RefuseOptions::new())
+    }
+
+    /// Like [`refuse`](Self::refuse), with headers. With 204 and 304 there is no body.
+    pub fn refuse_with(mut self, status: u16, body: &str, options: RefuseOptions) -> Result<()> {
         if !(200..=599).contains(&status) {
             let reason = format!("refuse with {status}: use an HTTP status from 200 to 599");
             return Err(Error::InvalidArgument(reason.into()));
         }
-        self.answer(&RefusalResponse::new(status, body));
+        self.answer(&RefusalResponse::new(status, body).with_options(options));
         Ok(())
     }
 
@@ -182,6 +205,13 @@ impl Drop for Request {
             503,
             "The server did not take the request.\n",
         ));
+    }
+}
+
+/// For event loops, which may wait for it, and must do nothing else with it. An upgrade keeps it.
+impl AsRawFd for Request {
+    fn as_raw_fd(&self) -> RawFd {
+        self.waiting().socket.as_raw_fd()
     }
 }
 

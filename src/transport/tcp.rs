@@ -3,7 +3,8 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 use socket2::Socket;
 
@@ -24,6 +25,8 @@ pub struct Tcp {
     /// In blocking mode: a call that nobody gave a deadline is one system call. The others say
     /// `MSG_DONTWAIT`, and poll when they must.
     socket: Socket,
+    /// Kept, since the system forgets it when the connection ends.
+    peer: Option<SocketAddr>,
 }
 
 impl Tcp {
@@ -33,7 +36,8 @@ impl Tcp {
         socket.set_tcp_nodelay(true)?;
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
-        Ok(Tcp { socket })
+        let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
+        Ok(Tcp { socket, peer })
     }
 
     /// Runs a system call that may wait: as it is without a deadline, else with `MSG_DONTWAIT`
@@ -110,13 +114,22 @@ unsafe impl Transport for Tcp {
         })
     }
 
+    fn has_unread(&self) -> bool {
+        let mut entries = [entry(self.socket.as_raw_fd(), libc::POLLIN)];
+        poll(&mut entries, Duration::ZERO.into()).is_ok()
+    }
+
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
     fn shutdown(&self, how: Shutdown) {
         // It fails when the peer was faster; the stream has ended then too.
         let _ = self.socket.shutdown(how);
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
-        self.socket.peer_addr().ok()?.as_socket()
+        self.peer
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -256,15 +256,13 @@ impl Connection {
         self.core.subprotocol()
     }
 
-    /// The request that opened the connection; ``None`` on a client.
+    /// The request that opened the connection: a client's own, or that which the server got.
     #[getter]
-    fn request(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let Some(head) = self.core.request() else {
-            return Ok(None);
-        };
+    fn request(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let head = self.core.request();
         let make = || Ok::<_, PyErr>(handshake::request(py, head)?.unbind());
         let request = self.request.get_or_try_init(py, make)?;
-        Ok(Some(request.clone_ref(py)))
+        Ok(request.clone_ref(py))
     }
 
     /// The response that opened the connection; ``None`` on a server.

@@ -8,7 +8,9 @@ use tungstenite::handshake::server::{Request as HttpRequest, Response, create_re
 use super::HeadScan;
 use crate::error::{Error, Result};
 use crate::head::RequestHead;
-use crate::options::{ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, UpgradeOptions};
+use crate::options::{
+    Headers, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions, UpgradeOptions,
+};
 
 /// What a server asks of every request.
 #[derive(Debug, Clone)]
@@ -36,7 +38,8 @@ pub struct RefusalResponse {
     /// The HTTP status.
     pub status: u16,
     body: String,
-    headers: &'static [(&'static str, &'static str)],
+    how_to_do_better: &'static [(&'static str, &'static str)],
+    headers: Headers,
 }
 
 /// Headers that tell a client how to do better (RFC 9110, 15.5.22; RFC 6455, 4.4).
@@ -49,39 +52,66 @@ impl RefusalResponse {
         RefusalResponse {
             status,
             body: body.into(),
-            headers: &[],
+            how_to_do_better: &[],
+            headers: Headers::new(),
         }
     }
 
-    fn with_headers(self, headers: &'static [(&'static str, &'static str)]) -> Self {
-        RefusalResponse { headers, ..self }
+    /// With the headers that the program adds.
+    pub(crate) fn with_options(self, options: RefuseOptions) -> Self {
+        RefusalResponse {
+            headers: options.headers,
+            ..self
+        }
+    }
+
+    fn with_advice(self, how_to_do_better: &'static [(&'static str, &'static str)]) -> Self {
+        RefusalResponse {
+            how_to_do_better,
+            ..self
+        }
     }
 
     /// The bytes of the response.
     pub fn to_bytes(&self) -> Vec<u8> {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        let mut text = format!("HTTP/1.1 {} ", status.as_str());
-        text += status.canonical_reason().unwrap_or_default();
-        let upgrades = self.headers.iter().any(|(name, _)| *name == "Upgrade");
+        let mut bytes = format!("HTTP/1.1 {} ", status.as_str()).into_bytes();
+        bytes.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        let upgrades = self.how_to_do_better.iter().any(|(n, _)| *n == "Upgrade");
         // `Upgrade` is a matter of this one connection, and must be named here (RFC 9110, 7.8).
-        text += if upgrades {
-            "\r\nConnection: close, Upgrade"
-        } else {
-            "\r\nConnection: close"
+        let connection = if upgrades { "close, Upgrade" } else { "close" };
+        add_header(&mut bytes, "Connection", connection.as_bytes());
+        for (name, value) in self.how_to_do_better {
+            add_header(&mut bytes, name, value.as_bytes());
+        }
+        for (name, value) in &self.headers {
+            add_header(&mut bytes, name.as_str(), value.as_bytes());
+        }
+        // Two answers never have a body, nor say how long it is (RFC 9110, 6.4.1 and 8.6).
+        let body = match status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => None,
+            _ => Some(self.body.as_bytes()),
         };
-        for (name, value) in self.headers {
-            text += &format!("\r\n{name}: {value}");
+        if let Some(body) = body {
+            let has_type = self.headers.iter().any(|(n, _)| n == header::CONTENT_TYPE);
+            if !body.is_empty() && !has_type {
+                add_header(&mut bytes, "Content-Type", b"text/plain; charset=utf-8");
+            }
+            let length = body.len().to_string();
+            add_header(&mut bytes, "Content-Length", length.as_bytes());
         }
-        if !self.body.is_empty() {
-            text += "\r\nContent-Type: text/plain; charset=utf-8";
-        }
-        text += &format!(
-            "\r\nContent-Length: {}\r\n\r\n{}",
-            self.body.len(),
-            self.body
-        );
-        text.into_bytes()
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(body.unwrap_or_default());
+        bytes
     }
+}
+
+fn add_header(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    head.extend_from_slice(name.as_bytes());
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value);
+    head.extend_from_slice(b"\r\n");
 }
 
 /// What the bytes received so far amount to.
@@ -139,7 +169,7 @@ impl Rules {
                     "A WebSocket is opened with GET (RFC 6455, 4.1).\n"
                 };
                 let refusal = RefusalResponse::new(405, body);
-                Progress::Refuse(refusal.with_headers(&[("Allow", "GET")]))
+                Progress::Refuse(refusal.with_advice(&[("Allow", "GET")]))
             }
             Err(TungsteniteError::Protocol(ProtocolError::WrongHttpVersion)) => {
                 Progress::Refuse(not_an_upgrade())
@@ -174,7 +204,7 @@ impl Rules {
         }
         if head.header("sec-websocket-version") != Some("13") {
             let body = "This server speaks version 13 of the protocol (RFC 6455).\n";
-            return Err(RefusalResponse::new(426, body).with_headers(HOW_TO_UPGRADE));
+            return Err(RefusalResponse::new(426, body).with_advice(HOW_TO_UPGRADE));
         }
         // Bytes of a body would be taken for frames.
         let has_body = head.headers().any(|(name, value)| {
@@ -259,7 +289,7 @@ fn not_an_upgrade() -> RefusalResponse {
         426,
         "This is a WebSocket; ask for an upgrade (RFC 6455, 4.1).\n",
     )
-    .with_headers(HOW_TO_UPGRADE)
+    .with_advice(HOW_TO_UPGRADE)
 }
 
 fn bad_request(reason: &str) -> RefusalResponse {
@@ -280,12 +310,7 @@ impl UpgradeRequest {
             .clone()
             .or_else(|| self.subprotocol.clone());
         let mut bytes = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
-        let mut add = |name: &str, value: &[u8]| {
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.extend_from_slice(b": ");
-            bytes.extend_from_slice(value);
-            bytes.extend_from_slice(b"\r\n");
-        };
+        let mut add = |name: &str, value: &[u8]| add_header(&mut bytes, name, value);
         for (name, value) in self.response.headers() {
             // Some clients compare these names to the letter.
             let name = match name.as_str() {
