@@ -15,32 +15,54 @@
  *     ws_message_free(&msg);
  *     ws_close(ws, WS_CLOSE_NORMAL, "bye", NULL);
  *
+ * A server listens, accepts, looks at the request, and upgrades or refuses it:
+ *
+ *     ws_listen("ws://localhost:8080/talk-to-server", NULL, &listener, &err);
+ *     while (ws_accept(listener, &ws, WS_FOREVER, &err) == WS_OK)
+ *         start_a_thread_for(ws);
+ *
+ * where the thread may look (`ws_request_header` and its like), answers with `ws_upgrade` or
+ * `ws_refuse`, and reads, writes and closes as a client does. The first read or write upgrades by
+ * itself.
+ *
  * HANDLES. A connection or listener is a number that is checked in every call. Zero is never one.
  * A number that was closed, is of the other kind, comes from another process or was made up gives
  * WS_BAD_HANDLE and does no harm; no number is given out twice. ws_close and ws_abort end a
  * connection's handle, ws_refuse does when it succeeds, and ws_listener_close ends a listener's.
- * Until then it is there, also when the connection has long been lost.
+ * Until then it is there, also when the connection has long been lost. Pointers to options are
+ * checked in the same way.
  *
  * THREADS. Every function may be called from any thread at any time, on the same handle too. A
  * connection is full duplex: reading never waits for writing, nor writing for reading. Closing a
  * handle ends whatever waits on it in other threads. The memory that you pass, such as a
  * ws_message, belongs to one call at a time. There is nothing to set up and nothing to tear down,
- * and the library sends no SIGPIPE. A child of fork() must leave its parent's handles alone.
+ * and the library sends no SIGPIPE. To serve with threads, let one accept and give each connection
+ * a thread of its own, or let many accept: each client goes to one of them. To serve without, see
+ * `ws_fd` and `ws_pending`.
  *
- * OWNERSHIP. What you pass is used during the call and not kept: the URL, the payload and the
- * texts may be freed right after it. Texts end with a NUL and are UTF-8; payloads have a length,
- * and may hold NULs. Results are written when a call succeeds, and only then; the ws_error, when
- * it fails. A ws_message owns memory that ws_message_free gives back; nothing else needs freeing,
- * and freeing nothing is harmless.
+ * OWNERSHIP. What you pass is used during the call and not kept: the URL, the payload, the options
+ * and the texts may be freed right after it. Texts end with a NUL and are UTF-8; payloads have a
+ * length, and may hold NULs. Results are written when a call succeeds, and only then; the ws_error,
+ * when it fails. A ws_message owns memory that ws_message_free gives back, and options are freed
+ * with ws_options_free; nothing else needs freeing, and freeing nothing is harmless.
  *
  * TIMEOUTS are in milliseconds, counted from the start of a call, over all that the call does.
  * 0 does not wait, WS_FOREVER waits as long as it takes. Time running out damages nothing: what
- * has come of a message is kept, and the next call goes on with it.
+ * has come of a message is kept, and the next call goes on with it; a message of which a part was
+ * sent is sent to its end. Calls without a timeout of their own have one in the options. Sizes are
+ * in bytes.
  *
  * ERRORS. Every function that can fail returns a ws_status: WS_OK is 0, all else is negative and
  * listed with the function. The last argument may point to a ws_error, which then says in words
  * what was tried, on what, and why it failed. errno means nothing here. A connection that has
- * ended gives the error with which it ended to every later call.
+ * ended gives the error with which it ended to every later call. Any call may be WS_NO_MEMORY when
+ * the system has none left: it has done nothing then, and may be made again.
+ *
+ * FORK. A child of fork() knows none of its parent's handles: they are WS_BAD_HANDLE there, and the
+ * parent's connections go on undisturbed. The child may dial and listen for itself, unless another
+ * thread of the parent was inside the library during the fork. It holds copies of the parent's
+ * descriptors, as of all others, until it calls exec, which closes them, or ends; so a port on which
+ * the parent listens stays taken as long as such a child runs.
  */
 
 
@@ -50,17 +72,70 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// The version that this header belongs to. The library that the program runs with may be a newer
+/// one: see `ws_version`.
+#define TALKWS_VERSION "0.1.0"
+/// The first number of the version.
+#define TALKWS_VERSION_MAJOR 0
+/// The second number of the version.
+#define TALKWS_VERSION_MINOR 1
+/// The third number of the version.
+#define TALKWS_VERSION_PATCH 0
+/// The version as one number to compare: 0xMMmmpp.
+#define TALKWS_VERSION_NUMBER 0x000100
+
 /// What to begin a `ws_message` with.
 #define WS_MESSAGE_INIT {NULL, 0, 0, 0, NULL, 0, {NULL, NULL}}
 
 /// A timeout that never passes.
 #define WS_FOREVER -1
 
-/// A message of UTF-8 text.
-#define WS_TEXT 1
+/// wss:// URLs (TLS).
+#define WS_FEATURE_TLS 1
 
-/// A message of bytes without further meaning.
-#define WS_BINARY 2
+/// Compressed messages (permessage-deflate, RFC 7692).
+#define WS_FEATURE_DEFLATE 2
+
+/// Dialling through HTTP and SOCKS proxies.
+#define WS_FEATURE_PROXY 3
+
+/// Unix sockets.
+#define WS_FEATURE_UNIX_SOCKETS 4
+
+/// Pings for silent peers: see `ws_options_set_keepalive`.
+#define WS_FEATURE_KEEPALIVE 5
+
+/// The client was accepted, and has no answer yet: see `ws_upgrade` and `ws_refuse`.
+#define WS_STATE_REQUESTED 0
+
+/// Messages go both ways.
+#define WS_STATE_OPEN 1
+
+/// One end has said goodbye, and the other has not answered yet.
+#define WS_STATE_CLOSING 2
+
+/// It has ended, in whatever way, or never opened.
+#define WS_STATE_CLOSED 3
+
+/// This end said goodbye first.
+#define WS_CLOSED_BY_LOCAL 1
+
+/// The other end said goodbye first.
+#define WS_CLOSED_BY_PEER 2
+
+/// Or-ed into the type of a message that is written: more follows soon, so that this one may wait
+/// to leave together with what follows in one system call, as with MSG_MORE of send(2).
+///
+/// What waits leaves with the next write without this flag, `ws_flush`, `ws_ping` or `ws_close`,
+/// when 64 KiB have come together, and while a call waits to read from the connection (one that
+/// waits already does not see it).
+#define WS_MORE 256
+
+/// Or-ed into the type of a message that is written: do not wait for the peer to make room, as
+/// with MSG_DONTWAIT of send(2). The write is `WS_TIMED_OUT` if not a byte of the message could be
+/// sent. Once a part was, the message is accepted, which is `WS_OK`, and the rest leaves before
+/// anything else does: see `ws_pending` and `ws_flush`.
+#define WS_DONTWAIT 512
 
 /// All is done.
 #define WS_CLOSE_NORMAL 1000
@@ -104,8 +179,41 @@
 /// A gateway got a bad answer from the server behind it.
 #define WS_CLOSE_BAD_GATEWAY 1014
 
-/// Choices for a call, made apart from it. This version has none to offer: pass NULL, which means
-/// the defaults, and always will. Anything else is `WS_INVALID_ARGUMENT`.
+/// Bytes were received that nobody has read, or the connection has ended: `ws_read` may have news
+/// although the descriptor has none.
+#define WS_PENDING_READ 1
+
+/// Accepted bytes wait for the socket to take them: wait for POLLOUT too, then call `ws_flush`.
+#define WS_PENDING_WRITE 2
+
+/// A message of UTF-8 text.
+#define WS_TEXT 1
+
+/// A message of bytes without further meaning.
+#define WS_BINARY 2
+
+/// Nothing at all.
+#define WS_LOG_OFF 0
+
+/// What the library cannot go on with.
+#define WS_LOG_ERROR 1
+
+/// What somebody should look into: peers that break rules, a system that is exhausted.
+#define WS_LOG_WARN 2
+
+/// What happens seldom: listeners, lost connections.
+#define WS_LOG_INFO 3
+
+/// What happens to each connection.
+#define WS_LOG_DEBUG 4
+
+/// Every step.
+#define WS_LOG_TRACE 5
+
+/// Choices for a call, made apart from it and checked one by one. Make one with `ws_options_new`,
+/// give it to as many calls as you like, and free it with `ws_options_free`, at once if you like: a
+/// call keeps what it needs. Wherever one is taken, NULL means the defaults. A choice that does not
+/// concern a call does not count for it.
 typedef struct ws_options ws_options;
 
 /// What a call returns: `WS_OK`, or a negative number that says what went wrong. Numbers are only
@@ -135,13 +243,13 @@ typedef struct ws_error {
 /// A listening server: a handle that `ws_listen` gave. Zero is none.
 typedef uint64_t ws_listener;
 
-/// A message that was read. Yours, on your stack; its layout is frozen.
+/// A message that was read, or a text that the library gives. Yours, on your stack; its layout is frozen.
 ///
-/// Begin with `ws_message msg = WS_MESSAGE_INIT;`, read into it as often as you like, and give its
-/// memory back with one `ws_message_free`. What you do to `data`, `len` and `type` harms nothing:
+/// Begin with `ws_message msg = WS_MESSAGE_INIT;`, use it as often as you like, and give its memory
+/// back with one `ws_message_free`. A call that fails leaves it empty. What you do to `data`, `len` and `type` harms nothing:
 /// a parser may move `data` along. The fields after them are the library's.
 typedef struct ws_message {
-    /// The payload, valid until the next read into this message. `data[len]` is always 0, after
+    /// The payload, valid until this message is used again. `data[len]` is always 0, after
     /// binary messages and failed reads too, so text without a NUL inside is a C string. NULL
     /// before the first read.
     const char *data;
@@ -159,6 +267,46 @@ typedef struct ws_message {
     void *private_room[2];
 } ws_message;
 
+/// What `ws_read_some` has put into the caller's buffer. Its layout is frozen.
+typedef struct ws_part {
+    /// How many bytes were put at the start of the buffer; 0 only for the empty end of a message.
+    size_t len;
+    /// What the message is: `WS_TEXT` or `WS_BINARY`, the same for all its parts.
+    int32_t type;
+    /// 1 when the message ends here, else 0.
+    int32_t is_last;
+} ws_part;
+
+/// What a connection has done so far. Yours, on your stack; its layout is frozen.
+typedef struct ws_counters {
+    /// Messages that were read to their end.
+    uint64_t messages_received;
+    /// Messages that were accepted for sending.
+    uint64_t messages_sent;
+    /// Bytes of payload that were read.
+    uint64_t bytes_received;
+    /// Bytes of payload that were accepted for sending.
+    uint64_t bytes_sent;
+    /// Pings that came; the library answers them.
+    uint64_t pings_received;
+    /// Pings that were sent, those of keepalive included.
+    uint64_t pings_sent;
+    /// Pongs that came, asked for or not.
+    uint64_t pongs_received;
+    /// How long the newest answer to a Ping took, in microseconds, at least 1; 0 before the first.
+    uint64_t round_trip_us;
+    /// Room for what future versions count; 0.
+    uint64_t private_room[8];
+} ws_counters;
+
+/// Gets what the library logs, a line at a time, without a line break at its end.
+///
+/// `level` is `WS_LOG_ERROR` to `WS_LOG_TRACE`, `target` says which part speaks, such as
+/// "talkws::server", `user` is what was given to `ws_set_log`. The texts are valid during the call.
+/// It is called by whichever thread has something to say, by several at once; what it does itself
+/// with the library is not logged. It must return.
+typedef void (*ws_log_callback)(int32_t level, const char *target, const char *message, void *user);
+
 /// All is well.
 #define WS_OK 0
 
@@ -166,7 +314,8 @@ typedef struct ws_message {
 /// tried.
 #define WS_INVALID_ARGUMENT -1
 
-/// Not a handle of that kind, or not any more: it was closed, or it never was one.
+/// Not a handle of that kind, or not any more: it was closed, or it never was one. The same for a
+/// pointer to options.
 #define WS_BAD_HANDLE -2
 
 /// A URL that is not one, or that cannot be dialled or listened on.
@@ -218,21 +367,40 @@ typedef struct ws_message {
 /// The call does not fit what the connection is in the middle of.
 #define WS_INVALID_STATE -18
 
-/// There is no memory left, or no handle.
+/// There is no memory left, or no handle. Nothing is lost: call again once there is.
 #define WS_NO_MEMORY -19
 
 /// A bug of the library. The connection is dead; the process goes on.
 #define WS_INTERNAL -20
 
+/// What was asked for is not there: no such header, no query, no subprotocol, no close yet.
+#define WS_NOT_FOUND -21
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
-/// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits at
-/// most 10 seconds for all of that together.
+/// The version of the library that the program runs with, such as "0.1.0". `TALKWS_VERSION` is that
+/// of the header it was built with.
+///
+/// @return  a text that is never NULL and lives as long as the library. Do not free it.
+///
+/// Threads: any, at any time. Since 0.1.0.
+const char *ws_version(void);
+
+/// Whether this build of the library can do something that not every build or version can.
+///
+/// @param feature  `WS_FEATURE_TLS` or another of its kind.
+/// @return         1: yes; 0: no, or nobody knows such a feature.
+///
+/// Threads: any, at any time. Since 0.1.0.
+int32_t ws_has(int32_t feature);
+
+/// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits as
+/// long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
 ///
 /// @param url      such as "ws://localhost:8080/talk-to-server".
-/// @param options  NULL.
+/// @param options  what to choose, or NULL for the defaults.
 /// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
 /// @param err      where to tell a failure, or NULL.
 /// @return         `WS_OK`;
@@ -240,12 +408,13 @@ extern "C" {
 ///                 tried;
 ///                 `WS_RESOLVE`: there is no such host;
 ///                 `WS_IO`: no connection to it, such as when nobody listens there;
-///                 `WS_TIMED_OUT`: the 10 seconds passed;
+///                 `WS_TIMED_OUT`: the time passed;
 ///                 `WS_REFUSED`: the server answered, but not with an upgrade. `err` has its HTTP
 ///                 status;
 ///                 `WS_HANDSHAKE`: its answer breaks the rules;
+///                 `WS_NO_SUBPROTOCOL`: one was required, and the server chose none;
 ///                 `WS_CONNECTION_LOST`: it went away before it answered;
-///                 `WS_NO_MEMORY`, `WS_INTERNAL`.
+///                 `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
 ///
 /// Threads: any. Since 0.1.0.
 ws_status ws_dial(const char *url,
@@ -258,7 +427,7 @@ ws_status ws_dial(const char *url,
 /// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
 ///                  served, others get 404; without a path all are. Port 0 takes a free one, which
 ///                  `ws_port` tells.
-/// @param options   NULL.
+/// @param options   what to choose, or NULL for the defaults.
 /// @param listener  where to put the listener, which you end with `ws_listener_close`.
 /// @param err       where to tell a failure, or NULL.
 /// @return          `WS_OK`;
@@ -283,6 +452,17 @@ ws_status ws_listen(const char *url,
 ///
 /// Threads: any. Since 0.1.0.
 ws_status ws_port(ws_listener listener, uint16_t *port, struct ws_error *err);
+
+/// The URL to dial a listener: that which it was given, with the port that it has. With an address
+/// for a host that means "all", such as 0.0.0.0, clients elsewhere need another one.
+///
+/// @param listener  a listener.
+/// @param url       where to put the URL, such as "ws://localhost:43210/talk-to-server".
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_listener_url(ws_listener listener, struct ws_message *url, struct ws_error *err);
 
 /// Waits for the next client that asks to be upgraded, and gives a connection that is not answered
 /// yet. `ws_upgrade` says yes, and so does the first read or write; `ws_refuse` says no, and so does
@@ -311,15 +491,18 @@ ws_status ws_accept(ws_listener listener,
                     struct ws_error *err);
 
 /// Says yes to a client that was accepted: the connection is open from here on. Waits until the
-/// answer is sent, at most 10 seconds.
+/// answer is sent, at most as long as `ws_options_set_handshake_timeout` says (10 seconds).
 ///
 /// @param ws       a connection that `ws_accept` gave, not answered yet.
-/// @param options  NULL.
+/// @param options  headers for the answer, and the subprotocol to choose, one alone; or NULL.
 /// @param err      where to tell a failure, or NULL.
 /// @return         `WS_OK`;
 ///                 `WS_INVALID_STATE`: it is open already, which does it no harm;
 ///                 `WS_CONNECTION_LOST`: the client has gone. `ws` is yours to close;
-///                 `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_ABORTED`, `WS_IO`, `WS_INTERNAL`.
+///                 `WS_INVALID_ARGUMENT`: it cannot be upgraded with these options, such as a
+///                 subprotocol that it did not offer, and still waits for an answer;
+///                 `WS_BAD_HANDLE`, `WS_ABORTED`, `WS_REFUSED` (a dial that was refused), `WS_IO`,
+///                 `WS_NO_MEMORY`, `WS_INTERNAL`.
 ///
 /// Threads: any. Since 0.1.0.
 ws_status ws_upgrade(ws_conn ws, const struct ws_options *options, struct ws_error *err);
@@ -331,7 +514,7 @@ ws_status ws_upgrade(ws_conn ws, const struct ws_options *options, struct ws_err
 ///                     `WS_OK`, and as it was after anything else.
 /// @param http_status  the HTTP status, from 200 to 599, such as 403.
 /// @param body         a text for whoever reads the answer, or NULL.
-/// @param options      NULL.
+/// @param options      headers for the answer, or NULL.
 /// @param err          where to tell a failure, or NULL.
 /// @return             `WS_OK`;
 ///                     `WS_INVALID_STATE`: it is open already, which does it no harm;
@@ -355,11 +538,196 @@ ws_status ws_refuse(ws_conn ws,
 /// Threads: any; every `ws_accept` that waits in another thread returns `WS_ABORTED`. Since 0.1.0.
 ws_status ws_listener_close(ws_listener listener, struct ws_error *err);
 
+/// How far a connection is.
+///
+/// @param ws     a connection.
+/// @param state  where to put `WS_STATE_REQUESTED`, `WS_STATE_OPEN`, `WS_STATE_CLOSING` or
+///               `WS_STATE_CLOSED`. That a peer has gone shows when somebody reads.
+/// @param err    where to tell a failure, or NULL.
+/// @return       `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_state(ws_conn ws, int32_t *state, struct ws_error *err);
+
+/// The path that was asked for, percent-encoded as it came, such as "/chat/1". The same on both ends,
+/// if no proxy between them changes it.
+///
+/// @param ws    a connection.
+/// @param path  where to put it.
+/// @param err   where to tell a failure, or NULL.
+/// @return      `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`; for
+///              a connection that never opened, why.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_request_path(ws_conn ws,
+                          struct ws_message *path,
+                          struct ws_error *err);
+
+/// The query that was asked for, percent-encoded as it came, without the question mark.
+///
+/// @param ws     a connection.
+/// @param query  where to put it.
+/// @param err    where to tell a failure, or NULL.
+/// @return       as `ws_request_path`, and `WS_NOT_FOUND`: there was none.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_request_query(ws_conn ws, struct ws_message *query, struct ws_error *err);
+
+/// The value of a header of the request, without the white space around it. Of several with the same
+/// name it is the first.
+///
+/// @param ws     a connection.
+/// @param name   which header, in any case.
+/// @param value  where to put its value; of type `WS_BINARY` when that is not UTF-8.
+/// @param err    where to tell a failure, or NULL.
+/// @return       as `ws_request_path`, and `WS_NOT_FOUND`: there is none of that name.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_request_header(ws_conn ws,
+                            const char *name,
+                            struct ws_message *value,
+                            struct ws_error *err);
+
+/// A header of the request by its place.
+///
+/// @param ws     a connection.
+/// @param index  which header: 0 is the first.
+/// @param name   where to put its name, as it came.
+/// @param value  where to put its value; of type `WS_BINARY` when that is not UTF-8.
+/// @param err    where to tell a failure, or NULL.
+/// @return       as `ws_request_path`, and `WS_NOT_FOUND`: there are no more.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_request_header_at(ws_conn ws,
+                               size_t index,
+                               struct ws_message *name,
+                               struct ws_message *value,
+                               struct ws_error *err);
+
+/// A subprotocol that the client offers (RFC 6455, 1.9).
+///
+/// @param ws     a connection.
+/// @param index  which one: 0 is the one it likes best.
+/// @param name   where to put its name.
+/// @param err    where to tell a failure, or NULL.
+/// @return       as `ws_request_path`, and `WS_NOT_FOUND`: it offers no more.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_request_subprotocol(ws_conn ws,
+                                 size_t index,
+                                 struct ws_message *name,
+                                 struct ws_error *err);
+
+/// The HTTP status of the answer to a dial: 101, or that of a refusal that was kept (see
+/// `ws_options_keep_refusal`).
+///
+/// @param ws           a connection that was dialled.
+/// @param http_status  where to put the status.
+/// @param err          where to tell a failure, or NULL.
+/// @return             `WS_OK`, `WS_INVALID_STATE` (this end is the server), `WS_INVALID_ARGUMENT`,
+///                     `WS_BAD_HANDLE`, `WS_INTERNAL`; for one that could not be upgraded, why.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_response_status(ws_conn ws, int32_t *http_status, struct ws_error *err);
+
+/// The value of a header of the answer to a dial, such as "Set-Cookie". Of several with the same
+/// name it is the first.
+///
+/// @param ws     a connection that was dialled.
+/// @param name   which header, in any case.
+/// @param value  where to put its value; of type `WS_BINARY` when that is not UTF-8.
+/// @param err    where to tell a failure, or NULL.
+/// @return       as `ws_response_status`, and `WS_NOT_FOUND`: there is none of that name;
+///               `WS_NO_MEMORY`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_response_header(ws_conn ws,
+                             const char *name,
+                             struct ws_message *value,
+                             struct ws_error *err);
+
+/// A header of the answer to a dial by its place.
+///
+/// @param ws     a connection that was dialled.
+/// @param index  which header: 0 is the first.
+/// @param name   where to put its name, as it came.
+/// @param value  where to put its value; of type `WS_BINARY` when that is not UTF-8.
+/// @param err    where to tell a failure, or NULL.
+/// @return       as `ws_response_status`, and `WS_NOT_FOUND`: there are no more; `WS_NO_MEMORY`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_response_header_at(ws_conn ws,
+                                size_t index,
+                                struct ws_message *name,
+                                struct ws_message *value,
+                                struct ws_error *err);
+
+/// The beginning of the body of a refusal that was kept (see `ws_options_keep_refusal`): at most 64
+/// KiB, as far as it came before the dial's timeout. Empty for an upgrade.
+///
+/// @param ws    a connection that was dialled.
+/// @param body  where to put it; of type `WS_BINARY` when it is not UTF-8.
+/// @param err   where to tell a failure, or NULL.
+/// @return      as `ws_response_status`, and `WS_NO_MEMORY`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_response_body(ws_conn ws, struct ws_message *body, struct ws_error *err);
+
+/// The subprotocol that the two ends agreed upon (RFC 6455, 1.9).
+///
+/// @param ws    a connection.
+/// @param name  where to put its name.
+/// @param err   where to tell a failure, or NULL.
+/// @return      as `ws_request_path`, and `WS_NOT_FOUND`: there is none, or not yet.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_subprotocol(ws_conn ws, struct ws_message *name, struct ws_error *err);
+
+/// The address of the other end, such as "192.0.2.1:50000" or "[2001:db8::1]:50000".
+///
+/// @param ws       a connection.
+/// @param address  where to put it.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_request_path`, and `WS_NOT_FOUND`: the system does not know it.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_peer_address(ws_conn ws, struct ws_message *address, struct ws_error *err);
+
+/// The address of this end.
+///
+/// @param ws       a connection.
+/// @param address  where to put it.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_peer_address`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_local_address(ws_conn ws, struct ws_message *address, struct ws_error *err);
+
+/// How a connection was closed, once both ends have said goodbye, as `ws_read` found or another
+/// thread's `ws_close`. The handle must still be there: look before you close it.
+///
+/// @param ws         a connection.
+/// @param code       where to put the peer's code, `WS_CLOSE_NO_STATUS` when it gave none; or NULL.
+/// @param closed_by  where to put who began, `WS_CLOSED_BY_LOCAL` or `WS_CLOSED_BY_PEER`; or NULL.
+/// @param reason     where to put the peer's reason, often empty; or NULL.
+/// @param err        where to tell a failure, or NULL.
+/// @return           `WS_OK`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`;
+///                   `WS_NOT_FOUND`: it is not closed, or ended in another way, which `ws_read`
+///                   tells; for one that never opened, why.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_close_info(ws_conn ws,
+                        int32_t *code,
+                        int32_t *closed_by,
+                        struct ws_message *reason,
+                        struct ws_error *err);
+
 /// Waits for the next message and puts it into `msg`, whose memory grows as needed and is used
 /// again from read to read, as getline(3) does it.
 ///
 /// Reading is what answers the peer's Pings and takes part in closing, so a program that wants to
-/// notice the end of a connection reads from it. Messages come whole, at most 16 MiB large.
+/// notice the end of a connection reads from it. Messages come whole, at most as large
+/// as `ws_options_set_max_message_size` says (16 MiB); `ws_read_some` reads larger ones in parts.
 ///
 /// @param ws          a connection. One that was accepted and not answered yet is upgraded first.
 /// @param msg         begun with `WS_MESSAGE_INIT` or by an earlier read. After a failure it is
@@ -374,7 +742,8 @@ ws_status ws_listener_close(ws_listener listener, struct ws_error *err);
 ///                    `WS_CONNECTION_LOST`: it ended without a goodbye;
 ///                    `WS_PROTOCOL`, `WS_INVALID_UTF8`, `WS_TOO_BIG`: the peer broke a rule, and
 ///                    the connection has ended;
-///                    `WS_ABORTED`: this end ended it;
+///                    `WS_ABORTED`: this end ended it; `WS_REFUSED`: it never opened;
+///                    `WS_INVALID_STATE`: the message was begun with `ws_read_some`;
 ///                    `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`;
 ///                    and what `ws_upgrade` returns, where it upgrades.
 ///
@@ -384,28 +753,122 @@ ws_status ws_listener_close(ws_listener listener, struct ws_error *err);
 /// to one call at a time. Since 0.1.0.
 ws_status ws_read(ws_conn ws, struct ws_message *msg, int64_t timeout_ms, struct ws_error *err);
 
-/// Writes a message, whole; waits for as long as the peer takes to make room for it. To give that
-/// up, close or abort the connection from another thread.
+/// Reads what has come of the next message into a buffer of yours, as recv(2) does: at least one
+/// byte, at most `size`, or the end of the message. So a message of any size is received in bounded
+/// memory.
+///
+/// The parts have nothing to do with the frames in which the message came. The last one may be
+/// empty. A part of a text may end inside a character. Until the last part was read, `ws_read` is
+/// `WS_INVALID_STATE`. The limit of `ws_options_set_max_message_size` counts here too, and may well
+/// be `SIZE_MAX`, since memory does not grow with it. The peer may break a rule, or go away, when
+/// parts of its message were given already.
+///
+/// @param ws          a connection. One that was accepted and not answered yet is upgraded first.
+/// @param buf         where to put the bytes. No NUL is put after them.
+/// @param size        how many bytes have room there, at least 1; 4,096 and more are fast.
+/// @param part        where to tell how many came, of what, and whether that was all.
+/// @param timeout_ms  how long to wait for a byte, in milliseconds: 0 takes what is there,
+///                    `WS_FOREVER` waits as long as it takes.
+/// @param err         where to tell a failure, or NULL.
+/// @return            `WS_OK`; else what `ws_read` returns, for the same reasons. Nothing was put
+///                    into `buf` that counts then, and after `WS_TIMED_OUT` nothing is lost.
+///
+/// Threads: any; the parts of a message go to whoever asks next, so let one thread read it.
+/// Since 0.1.0.
+ws_status ws_read_some(ws_conn ws,
+                       void *buf,
+                       size_t size,
+                       struct ws_part *part,
+                       int64_t timeout_ms,
+                       struct ws_error *err);
+
+/// Writes a message, whole; waits as long as the peer takes to make room for it, at most for what
+/// `ws_options_set_write_timeout` says. To give that up, close or abort the connection from another
+/// thread.
 ///
 /// @param ws    a connection. One that was accepted and not answered yet is upgraded first.
-/// @param type  `WS_TEXT`, whose data must be UTF-8, or `WS_BINARY`.
+/// @param type  `WS_TEXT`, whose data must be UTF-8, or `WS_BINARY`; with `| WS_MORE` or
+///              `| WS_DONTWAIT` or both.
 /// @param data  the payload. It is not kept; NULL is fine when `len` is 0.
 /// @param len   its size in bytes, without a NUL that may follow it.
 /// @param err   where to tell a failure, or NULL.
-/// @return      `WS_OK`: the system has taken the message, which does not mean that the peer has
-///              read it;
+/// @return      `WS_OK`: the system has taken the message, or the beginning of it, and the rest
+///              follows; it does not mean that the peer has read it;
+///              `WS_TIMED_OUT`: the write timeout passed, or `WS_DONTWAIT` found no room. Nothing
+///              of the message was sent, nor will be;
 ///              `WS_INVALID_ARGUMENT`: nothing was sent, and the connection is as good as before;
+///              `WS_INVALID_STATE`: this thread has begun another message with `ws_write_part`;
 ///              `WS_CLOSED`, `WS_CONNECTION_LOST`, `WS_PROTOCOL`, `WS_INVALID_UTF8`,
-///              `WS_TOO_BIG`, `WS_ABORTED`: the connection has ended, or is about to;
-///              `WS_BAD_HANDLE`, `WS_INTERNAL`;
+///              `WS_TOO_BIG`, `WS_ABORTED`, `WS_REFUSED`: the connection has ended, or is about to;
+///              `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`;
 ///              and what `ws_upgrade` returns, where it upgrades.
 ///
 /// Threads: any. Messages of several threads go out whole, one after the other, and never wait for
 /// a read. Since 0.1.0.
 ws_status ws_write(ws_conn ws, int32_t type, const void *data, size_t len, struct ws_error *err);
 
-/// Closes a connection and ends its handle: tells the peer, waits at most 5 seconds for its answer,
-/// and ends every call that waits on the connection. Whatever this returns, `ws` is gone.
+/// Writes a part of a message, as a frame of its own (RFC 6455, 5.4), so that a message of any size
+/// is sent in bounded memory. Waits as `ws_write` does.
+///
+/// Other messages, of other threads, wait until the last part was written; Pings and Pongs do not.
+/// A character of a text may be divided between two parts.
+///
+/// @param ws       a connection. One that was accepted and not answered yet is upgraded first.
+/// @param type     as for `ws_write`; the same for all parts of a message, but for the flags.
+/// @param data     the part. It is not kept; NULL is fine when `len` is 0.
+/// @param len      its size in bytes.
+/// @param is_last  0: more parts follow; anything else: the message ends here.
+/// @param err      where to tell a failure, or NULL.
+/// @return         what `ws_write` returns. `WS_INVALID_STATE`: `type` is not that of the first part.
+///                 `WS_INVALID_ARGUMENT`: nothing was sent, such as text that is not UTF-8 with the
+///                 parts before it, and another part may be written instead.
+///
+/// Threads: any; one thread writes the parts of a message. Since 0.1.0.
+ws_status ws_write_part(ws_conn ws,
+                        int32_t type,
+                        const void *data,
+                        size_t len,
+                        int32_t is_last,
+                        struct ws_error *err);
+
+/// Waits until all that was accepted for sending has been handed to the system: what waits because
+/// of `WS_MORE`, and what a write without the time for it has left behind.
+///
+/// @param ws          an open connection.
+/// @param timeout_ms  how long to wait, in milliseconds: 0 hands over what the system takes now,
+///                    `WS_FOREVER` waits as long as it takes.
+/// @param err         where to tell a failure, or NULL.
+/// @return            `WS_OK`: nothing waits any more;
+///                    `WS_TIMED_OUT`: something does. Nothing is lost, call again;
+///                    `WS_CLOSED`, `WS_CONNECTION_LOST`, `WS_PROTOCOL`, `WS_INVALID_UTF8`,
+///                    `WS_TOO_BIG`, `WS_ABORTED`, `WS_REFUSED`: the connection has ended, or is
+///                    about to;
+///                    `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`;
+///                    and what `ws_upgrade` returns, where it upgrades.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_flush(ws_conn ws, int64_t timeout_ms, struct ws_error *err);
+
+/// Sends a Ping (RFC 6455, 5.5.2). The peer's Pong arrives while somebody reads; `ws_count` has how
+/// many came, and how long the newest took.
+///
+/// @param ws          a connection. One that was accepted and not answered yet is upgraded first.
+/// @param data        what the peer is to send back, or NULL when `len` is 0.
+/// @param len         its size in bytes, at most 125.
+/// @param timeout_ms  how long to wait for the peer to make room, in milliseconds: 0 does not wait,
+///                    `WS_FOREVER` waits as long as it takes.
+/// @param err         where to tell a failure, or NULL.
+/// @return            what `ws_write` returns. It needs no memory, and fits between parts.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_ping(ws_conn ws,
+                  const void *data,
+                  size_t len,
+                  int64_t timeout_ms,
+                  struct ws_error *err);
+
+/// Closes a connection and ends its handle: tells the peer, waits for its answer as long as
+/// `ws_options_set_close_timeout` says (5 seconds), and ends every call that waits on the connection. Whatever this returns, `ws` is gone.
 ///
 /// One that was accepted and not answered yet is refused, with HTTP status 503.
 ///
@@ -424,7 +887,10 @@ ws_status ws_write(ws_conn ws, int32_t type, const void *data, size_t len, struc
 ///
 /// Threads: any; that is how to end a read or a write that waits in another thread. It returns
 /// `WS_CLOSED`, or whatever else the end was. Since 0.1.0.
-ws_status ws_close(ws_conn ws, int32_t code, const char *reason, struct ws_error *err);
+ws_status ws_close(ws_conn ws,
+                   int32_t code,
+                   const char *reason,
+                   struct ws_error *err);
 
 /// Ends a connection at once, and its handle: without a goodbye and without waiting. The peer sees
 /// a lost connection.
@@ -437,6 +903,48 @@ ws_status ws_close(ws_conn ws, int32_t code, const char *reason, struct ws_error
 ///
 /// Threads: any. A call that waits in another thread returns `WS_ABORTED`. Since 0.1.0.
 ws_status ws_abort(ws_conn ws, struct ws_error *err);
+
+/// The descriptor of a connection, for poll(2), epoll(7) and the like. It belongs to the library: do
+/// nothing with it but wait, and only as long as the handle is there. It stays the same when a
+/// connection that was accepted is upgraded.
+///
+/// Wait for POLLIN, and for POLLOUT while `ws_pending` says so. Then read with a timeout of 0 until
+/// that is `WS_TIMED_OUT`, and write with `WS_DONTWAIT`.
+///
+/// @param ws   a connection.
+/// @param fd   where to put the descriptor.
+/// @param err  where to tell a failure, or NULL.
+/// @return     `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_INTERNAL`; for one that could
+///             not be upgraded or was refused, why.
+///
+/// Threads: any. Waits for nothing. Since 0.1.0.
+ws_status ws_fd(ws_conn ws,
+                int32_t *fd,
+                struct ws_error *err);
+
+/// What waits inside a connection, which an event loop must know before it waits for the
+/// descriptor.
+///
+/// @param ws       a connection.
+/// @param pending  where to put 0, `WS_PENDING_READ`, `WS_PENDING_WRITE`, or both or-ed together.
+///                 Before the upgrade it is 0.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_INTERNAL`.
+///
+/// Threads: any. Waits for nothing. While another thread reads, what was received is its affair.
+/// Since 0.1.0.
+ws_status ws_pending(ws_conn ws, int32_t *pending, struct ws_error *err);
+
+/// Tells what a connection has done so far. Before the upgrade that is nothing.
+///
+/// @param ws        a connection.
+/// @param counters  where to put the counts.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_INTERNAL`; for one that
+///                  could not be upgraded or was refused, why.
+///
+/// Threads: any. Waits for nothing; others may be counting meanwhile. Since 0.1.0.
+ws_status ws_count(ws_conn ws, struct ws_counters *counters, struct ws_error *err);
 
 /// Gives a message's memory back, and leaves it as `WS_MESSAGE_INIT` does: it may be read into
 /// again. Freeing one that holds nothing, or NULL, is harmless.
@@ -455,12 +963,272 @@ void ws_message_free(struct ws_message *msg);
 /// Threads: any, at any time. Since 0.1.0.
 const char *ws_strerror(ws_status status);
 
-/// The version of the library that the program runs with, such as "0.1.0".
+/// Makes options that choose nothing yet.
 ///
-/// @return  a text that is never NULL and lives as long as the library. Do not free it.
+/// @return  options that you free with `ws_options_free`, or NULL when there is no memory.
 ///
-/// Threads: any, at any time. Since 0.1.0.
-const char *ws_version(void);
+/// Threads: any; several may use the same options. Since 0.1.0.
+struct ws_options *ws_options_new(void);
+
+/// Frees options. Freeing NULL, or what was freed already, is harmless.
+///
+/// @param options  options, or NULL.
+///
+/// Threads: any; a call that another thread has made with them goes on. Since 0.1.0.
+void ws_options_free(struct ws_options *options);
+
+/// Adds a header: to the request of `ws_dial`, to the answer of `ws_upgrade` or `ws_refuse`. May be
+/// called again for more. In a dial, "Host" replaces the one made from the URL; in a refusal,
+/// "Content-Type" replaces that of plain text. Default: none.
+///
+/// @param options  options.
+/// @param name     the header's name. Those that make the handshake, such as "Upgrade" and all that
+///                 begin with "Sec-WebSocket-", are the library's.
+/// @param value    its value, without line breaks; it may hold bytes over 0x7F.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE` (not options, or freed already),
+///                 `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_add_header(struct ws_options *options,
+                                const char *name,
+                                const char *value,
+                                struct ws_error *err);
+
+/// Adds a subprotocol (RFC 6455, 1.9). `ws_dial` offers them, the first added liked best;
+/// `ws_listen` speaks them, and an upgrade chooses the first of them that the client offers;
+/// `ws_upgrade` chooses it, which must be one alone. Default: none.
+///
+/// @param options  options.
+/// @param name     the subprotocol, such as "chat": a token, without spaces or commas, not added
+///                 before.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_add_subprotocol(struct ws_options *options,
+                                     const char *name,
+                                     struct ws_error *err);
+
+/// Whether there must be a subprotocol: `ws_dial` gives `WS_NO_SUBPROTOCOL` when the server chooses
+/// none of those offered, `ws_listen` answers 400 to clients that offer none of those spoken.
+/// Default: 0.
+///
+/// @param options   options.
+/// @param required  0: no; anything else: yes.
+/// @param err       where to tell a failure, or NULL.
+/// @return          as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_require_subprotocol(struct ws_options *options,
+                                         int32_t required,
+                                         struct ws_error *err);
+
+/// Sets the "Origin" header of `ws_dial`, as a browser does (RFC 6455, 4.1). Default: none.
+///
+/// @param options  options.
+/// @param origin   such as "https://example.org".
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_origin(struct ws_options *options,
+                                const char *origin,
+                                struct ws_error *err);
+
+/// Lets browsers connect to `ws_listen` from pages of an origin (RFC 6455, 10.2). May be called
+/// again for more. Default: only from pages of the same host and port; programs that send no
+/// "Origin" are not concerned.
+///
+/// @param options  options.
+/// @param origin   such as "https://example.org", or "*" for any.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_allow_origin(struct ws_options *options,
+                                  const char *origin,
+                                  struct ws_error *err);
+
+/// Whether `ws_dial` keeps the answer of a server that refuses, to be looked at. It is `WS_OK`
+/// then, and gives a connection in `WS_STATE_CLOSED`: see `ws_response_status`, `ws_response_header`
+/// and `ws_response_body`. Reading and writing give `WS_REFUSED`; end it with `ws_close`. Default: 0,
+/// where a refusal is `WS_REFUSED` and no connection.
+///
+/// @param options  options.
+/// @param enabled  0: no; anything else: yes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_keep_refusal(struct ws_options *options,
+                                  int32_t enabled,
+                                  struct ws_error *err);
+
+/// How long all of `ws_dial` may take: resolving, connecting and the handshake. Default: 10,000.
+///
+/// @param options     options.
+/// @param timeout_ms  in milliseconds, or `WS_FOREVER`.
+/// @param err         where to tell a failure, or NULL.
+/// @return            as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_dial_timeout(struct ws_options *options,
+                                      int64_t timeout_ms,
+                                      struct ws_error *err);
+
+/// How long a client of `ws_listen` may take for its whole request, and to take the answer.
+/// Default: 10,000.
+///
+/// @param options     options.
+/// @param timeout_ms  in milliseconds, at least 1.
+/// @param err         where to tell a failure, or NULL.
+/// @return            as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_handshake_timeout(struct ws_options *options,
+                                           int64_t timeout_ms,
+                                           struct ws_error *err);
+
+/// How long `ws_write` and `ws_write_part` may wait for the peer to make room, on connections from
+/// `ws_dial` or `ws_listen`. Default: `WS_FOREVER`.
+///
+/// @param options     options.
+/// @param timeout_ms  in milliseconds, or `WS_FOREVER`.
+/// @param err         where to tell a failure, or NULL.
+/// @return            as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_write_timeout(struct ws_options *options,
+                                       int64_t timeout_ms,
+                                       struct ws_error *err);
+
+/// How long `ws_close` waits for the peer, on connections from `ws_dial` or `ws_listen`. Default:
+/// 5,000.
+///
+/// @param options     options.
+/// @param timeout_ms  in milliseconds, at least 0.
+/// @param err         where to tell a failure, or NULL.
+/// @return            as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_close_timeout(struct ws_options *options,
+                                       int64_t timeout_ms,
+                                       struct ws_error *err);
+
+/// The largest message that may come, on connections from `ws_dial` or `ws_listen`. A larger one is
+/// `WS_TOO_BIG`, and ends the connection. Default: 16,777,216 (16 MiB).
+///
+/// @param options  options.
+/// @param bytes    the size of its payload; `SIZE_MAX` for any.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_max_message_size(struct ws_options *options,
+                                          size_t bytes,
+                                          struct ws_error *err);
+
+/// How many clients of `ws_listen` may be in the middle of their request at a time; past that the
+/// one that has waited longest goes. Default: 1,024.
+///
+/// @param options  options.
+/// @param count    at least 1.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_max_pending(struct ws_options *options,
+                                     size_t count,
+                                     struct ws_error *err);
+
+/// Sends a Ping when nothing has come from the peer for a while, and ends the connection
+/// (`WS_CONNECTION_LOST`) when nothing comes after that either, on connections from `ws_dial` or
+/// `ws_listen`. Any byte is a sign of life, also one that the program has not read yet. Silence is
+/// measured to a quarter of the shorter time. Default: off.
+///
+/// One thread of the library's serves all connections that want this.
+///
+/// @param options      options.
+/// @param interval_ms  how long the peer may be silent before it gets a Ping, in milliseconds; 0
+///                     turns keepalive off.
+/// @param timeout_ms   how much longer it may be silent then, in milliseconds, at least 1.
+/// @param err          where to tell a failure, or NULL.
+/// @return             as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_keepalive(struct ws_options *options,
+                                   int64_t interval_ms,
+                                   int64_t timeout_ms,
+                                   struct ws_error *err);
+
+/// How many connections of `ws_listen` the system holds while nobody accepts (listen(2)). Default:
+/// 1,024.
+///
+/// @param options  options.
+/// @param count    from 1 to 65,535; the system may hold fewer.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_backlog(struct ws_options *options, int32_t count, struct ws_error *err);
+
+/// How much the system may hold of what has come and was not read, and of what was written and was
+/// not sent (SO_RCVBUF, SO_SNDBUF), on connections from `ws_dial` or `ws_listen`. Default: what the
+/// system thinks right.
+///
+/// @param options  options.
+/// @param receive  in bytes; 0 leaves it to the system.
+/// @param send     in bytes; 0 leaves it to the system.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_socket_buffers(struct ws_options *options,
+                                        size_t receive,
+                                        size_t send,
+                                        struct ws_error *err);
+
+/// Whether `ws_listen` may take a port on which connections of an earlier server linger
+/// (SO_REUSEADDR). Default: 1.
+///
+/// @param options  options.
+/// @param enabled  0: no; anything else: yes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_reuse_address(struct ws_options *options,
+                                       int32_t enabled,
+                                       struct ws_error *err);
+
+/// Whether several listeners, of this process or others, may share the port of `ws_listen`, each of
+/// which gets a share of the clients (SO_REUSEPORT). All of them must want it. Default: 0.
+///
+/// @param options  options.
+/// @param enabled  0: no; anything else: yes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_reuse_port(struct ws_options *options,
+                                    int32_t enabled,
+                                    struct ws_error *err);
+
+/// Says who gets what the library logs: one callback for the process, in place of any before it,
+/// which is not running any more when this returns. Without one the library is silent.
+///
+/// @param level     the most talkative level that is wanted, `WS_LOG_ERROR` to `WS_LOG_TRACE`, or
+///                  `WS_LOG_OFF`.
+/// @param callback  who gets it, or NULL for nobody.
+/// @param user      handed to the callback as it is; may be NULL.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`;
+///                  `WS_INVALID_ARGUMENT`: there is no such level;
+///                  `WS_INVALID_STATE`: called from inside the callback; `WS_INTERNAL`.
+///
+/// Threads: any; waits for callbacks that are running. Since 0.1.0.
+ws_status ws_set_log(int32_t level, ws_log_callback callback, void *user, struct ws_error *err);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -13,6 +13,7 @@ mod writer;
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -195,6 +196,20 @@ impl Connection {
     /// # }
     /// ```
     pub fn read_some(&self, buffer: &mut [u8], deadline: impl Into<Deadline>) -> Result<Part> {
+        let buffer = std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>];
+        // SAFETY: the same memory with the same lifetime, and what is initialised there stays so:
+        // this function and the transport write initialised bytes only.
+        let buffer = unsafe { &mut *buffer };
+        self.shared.read_some(buffer, deadline.into())
+    }
+
+    /// Like [`read_some`](Self::read_some), into memory that need not be initialised: the first
+    /// [`Part::len`] bytes are, after it.
+    pub fn read_some_uninit(
+        &self,
+        buffer: &mut [MaybeUninit<u8>],
+        deadline: impl Into<Deadline>,
+    ) -> Result<Part> {
         self.shared.read_some(buffer, deadline.into())
     }
 

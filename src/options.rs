@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue};
+use http::Uri;
+use http::header::{HeaderName, HeaderValue, ORIGIN};
 use socket2::Socket;
 
 use crate::error::{Error, Result};
@@ -139,6 +140,21 @@ fn checked_subprotocol(name: &str) -> Result<String> {
     Err(Error::InvalidArgument(reason.into()))
 }
 
+/// An origin is a scheme and a host, perhaps a port, or `null` (RFC 6454, 7).
+fn check_origin(origin: &str) -> Result<()> {
+    let is_origin = origin.parse::<Uri>().is_ok_and(|uri| {
+        uri.scheme().is_some()
+            && uri.authority().is_some()
+            && uri.path_and_query().is_none_or(|p| p == "/")
+    });
+    if origin == "null" || (is_origin && !origin.ends_with('/')) {
+        return Ok(());
+    }
+    let reason =
+        format!("origin {origin:?}: write it as a browser does, such as https://example.org");
+    Err(Error::InvalidArgument(reason.into()))
+}
+
 /// How to dial: [`DialOptions::dial`] does it.
 ///
 /// ```no_run
@@ -189,8 +205,11 @@ impl DialOptions {
     }
 
     /// Sets the `Origin` header, as a browser does.
-    pub fn origin(self, origin: &str) -> Result<Self> {
-        self.header("origin", origin)
+    pub fn origin(mut self, origin: &str) -> Result<Self> {
+        let header = checked_header("origin", origin.as_bytes())?;
+        self.headers.retain(|(name, _)| name != ORIGIN);
+        self.headers.push(header);
+        Ok(self)
     }
 
     /// Offers a subprotocol; the first one offered is preferred (RFC 6455, 1.9).
@@ -321,6 +340,22 @@ impl ListenOptions {
     pub fn origins(mut self, rule: OriginRule) -> Self {
         self.origins = rule;
         self
+    }
+
+    /// Adds an origin that may connect, such as `https://example.org`, or `*` for any. The first one
+    /// replaces the rule of the same host.
+    pub fn allow_origin(mut self, origin: &str) -> Result<Self> {
+        if origin == "*" {
+            self.origins = OriginRule::Any;
+            return Ok(self);
+        }
+        check_origin(origin)?;
+        match &mut self.origins {
+            OriginRule::Any => {}
+            OriginRule::Only(origins) => origins.push(origin.to_owned()),
+            OriginRule::SameHost => self.origins = OriginRule::Only(vec![origin.to_owned()]),
+        }
+        Ok(self)
     }
 
     /// How long a client may take for its whole request, counted from its connection.

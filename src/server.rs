@@ -32,6 +32,9 @@ pub use request::Request;
 /// descriptors or memory left for them.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
+/// Longer than anybody waits for a request, and not too long for the clock.
+const LONGEST_HANDSHAKE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Listens for WebSocket clients, such as at `ws://localhost:8080/talk-to-server`, with the
 /// defaults of [`ListenOptions`].
 pub fn listen(url: &str) -> Result<Listener> {
@@ -313,7 +316,8 @@ impl Handshakes {
                         let gone = self.pending.remove(0);
                         gone.log("dropped for a newer client: max_pending is reached");
                     }
-                    let deadline = Instant::now() + shared.options.handshake_timeout;
+                    let timeout = shared.options.handshake_timeout.min(LONGEST_HANDSHAKE);
+                    let deadline = Instant::now() + timeout;
                     if let Ok(pending) = Pending::new(socket, peer.as_socket(), deadline) {
                         // Its request has often come along.
                         self.advance(pending, true, Instant::now(), shared);

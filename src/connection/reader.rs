@@ -164,7 +164,7 @@ impl Reader {
     }
 
     /// Moves what was decoded of a message, and not delivered, to the front of `buffer`.
-    fn take_part(&mut self, buffer: &mut [u8]) -> Option<Part> {
+    fn take_part(&mut self, buffer: &mut [MaybeUninit<u8>]) -> Option<Part> {
         let kind = self.parts.whole.or(self.decoder.message())?;
         let rest = &self.partial[self.parts.delivered..];
         let len = rest.len().min(buffer.len());
@@ -172,7 +172,9 @@ impl Reader {
         if len == 0 && !is_last {
             return None;
         }
-        buffer[..len].copy_from_slice(&rest[..len]);
+        for (room, byte) in buffer.iter_mut().zip(rest) {
+            room.write(*byte);
+        }
         if len < rest.len() {
             self.parts.delivered += len;
             self.parts.is_open = true;
@@ -237,7 +239,11 @@ impl Shared {
     }
 
     /// Reads what has come of a message into `buffer`, and waits when that is nothing.
-    pub(super) fn read_some(&self, buffer: &mut [u8], deadline: Deadline) -> Result<Part> {
+    pub(super) fn read_some(
+        &self,
+        buffer: &mut [MaybeUninit<u8>],
+        deadline: Deadline,
+    ) -> Result<Part> {
         if buffer.is_empty() {
             let reason = "read some: the buffer has no room for a single byte";
             return Err(Error::InvalidArgument(reason.into()));
@@ -258,7 +264,7 @@ impl Shared {
     fn read_part(
         &self,
         reader: &mut Reader,
-        buffer: &mut [u8],
+        buffer: &mut [MaybeUninit<u8>],
         deadline: Deadline,
     ) -> Result<Part, Stop> {
         let mut late = Late::default();
@@ -291,16 +297,16 @@ impl Shared {
     fn receive_part(
         &self,
         reader: &mut Reader,
-        buffer: &mut [u8],
+        buffer: &mut [MaybeUninit<u8>],
         deadline: Deadline,
     ) -> Result<Option<Part>, Stop> {
         let room = buffer.len().min(reader.missing_payload()).min(PIECE);
-        let room = &mut buffer[..room];
-        // SAFETY: a transport writes initialised bytes only, so that the buffer stays initialised.
-        let uninit = unsafe { &mut *(std::ptr::from_mut(room) as *mut [MaybeUninit<u8>]) };
-        let len = self.receive(uninit, deadline)?;
+        let len = self.receive(&mut buffer[..room], deadline)?;
+        // SAFETY: the transport has initialised that many bytes at the start of the buffer.
+        let bytes =
+            unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<u8>(), len) };
         let kind = reader.decoder.message().unwrap_or_default();
-        let event = reader.decoder.decode_in_place(&mut buffer[..len])?;
+        let event = reader.decoder.decode_in_place(bytes)?;
         let is_last = self.handle(event, &mut reader.partial, deadline)?.is_some();
         reader.end_part(is_last);
         // A close that began meanwhile drops what comes after it.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use engine::Deadline;
 
 use crate::error::Failure;
-use crate::options::ws_options;
 
 /// A timeout that never passes.
 pub const WS_FOREVER: i64 = -1;
@@ -21,12 +20,25 @@ pub(crate) unsafe fn text<'a>(
     is_null: &'static str,
     is_no_utf8: &'static str,
 ) -> Result<&'a str, Failure> {
+    // SAFETY: the caller of this function promises it.
+    let text = unsafe { c_string(text, is_null)? };
+    text.to_str().map_err(|_| Failure::argument(is_no_utf8))
+}
+
+/// NUL-terminated bytes.
+///
+/// # Safety
+///
+/// As for [`text`].
+pub(crate) unsafe fn c_string<'a>(
+    text: *const c_char,
+    is_null: &'static str,
+) -> Result<&'a CStr, Failure> {
     if text.is_null() {
         return Err(Failure::argument(is_null));
     }
     // SAFETY: the caller of this function promises it.
-    let text = unsafe { CStr::from_ptr(text) };
-    text.to_str().map_err(|_| Failure::argument(is_no_utf8))
+    Ok(unsafe { CStr::from_ptr(text) })
 }
 
 /// A NUL-terminated text that may be NULL, for an empty one.
@@ -64,23 +76,20 @@ pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], 
     Ok(unsafe { std::slice::from_raw_parts(data, len) })
 }
 
-/// A timeout in milliseconds.
+/// A timeout in milliseconds, from now.
 pub(crate) fn deadline(timeout_ms: i64) -> Result<Deadline, Failure> {
+    milliseconds(timeout_ms).map(Deadline::from)
+}
+
+/// A timeout in milliseconds; `None` for ever.
+pub(crate) fn milliseconds(timeout_ms: i64) -> Result<Option<Duration>, Failure> {
     match u64::try_from(timeout_ms) {
-        Ok(milliseconds) => Ok(Duration::from_millis(milliseconds).into()),
-        Err(_) if timeout_ms == WS_FOREVER => Ok(Deadline::NEVER),
+        Ok(milliseconds) => Ok(Some(Duration::from_millis(milliseconds))),
+        Err(_) if timeout_ms == WS_FOREVER => Ok(None),
         Err(_) => Err(Failure::argument(
             "timeout_ms is negative, and not WS_FOREVER (-1)",
         )),
     }
-}
-
-/// Options, of which there are none yet.
-pub(crate) fn no_options(options: *const ws_options) -> Result<(), Failure> {
-    if options.is_null() {
-        return Ok(());
-    }
-    Err(Failure::argument("options must be NULL in this version"))
 }
 
 /// Where a result goes; it must be known before anything is tried.

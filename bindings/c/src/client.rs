@@ -2,19 +2,21 @@
 
 use std::ffi::c_char;
 
+use engine::Error;
+
 use crate::arguments;
 use crate::connection::{Conn, ws_conn};
 use crate::error::ws_error;
 use crate::guard;
-use crate::handles::HANDLES;
-use crate::options::ws_options;
+use crate::handles::handles;
+use crate::options::{choices, ws_options};
 use crate::status::ws_status;
 
-/// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits at
-/// most 10 seconds for all of that together.
+/// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits as
+/// long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
 ///
 /// @param url      such as "ws://localhost:8080/talk-to-server".
-/// @param options  NULL.
+/// @param options  what to choose, or NULL for the defaults.
 /// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
 /// @param err      where to tell a failure, or NULL.
 /// @return         `WS_OK`;
@@ -22,12 +24,13 @@ use crate::status::ws_status;
 ///                 tried;
 ///                 `WS_RESOLVE`: there is no such host;
 ///                 `WS_IO`: no connection to it, such as when nobody listens there;
-///                 `WS_TIMED_OUT`: the 10 seconds passed;
+///                 `WS_TIMED_OUT`: the time passed;
 ///                 `WS_REFUSED`: the server answered, but not with an upgrade. `err` has its HTTP
 ///                 status;
 ///                 `WS_HANDSHAKE`: its answer breaks the rules;
+///                 `WS_NO_SUBPROTOCOL`: one was required, and the server chose none;
 ///                 `WS_CONNECTION_LOST`: it went away before it answered;
-///                 `WS_NO_MEMORY`, `WS_INTERNAL`.
+///                 `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -41,8 +44,13 @@ pub unsafe extern "C" fn ws_dial(
         let ws = arguments::output(ws, "dial: ws is NULL")?;
         // SAFETY: the caller lends the text, or NULL, to this call.
         let url = unsafe { arguments::text(url, "dial: url is NULL", "dial: url is not UTF-8")? };
-        arguments::no_options(options)?;
-        let number = HANDLES.add_connection(Conn::dialled(engine::dial(url)?))?;
+        let choices = choices(options)?;
+        let conn = match choices.dial.dial(url) {
+            Ok(connection) => Conn::dialled(connection),
+            Err(refusal @ Error::Refused(_)) if choices.keeps_refusal => Conn::refused(refusal),
+            Err(error) => return Err(error.into()),
+        };
+        let number = handles().add_connection(conn)?;
         // SAFETY: not NULL, and the caller's to be written.
         unsafe { ws.write(number) };
         Ok(())

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use engine::{CloseCode, Error};
 
 use crate::handles::Kind;
-use crate::status::{WS_BAD_HANDLE, WS_INTERNAL, WS_NO_MEMORY, ws_status};
+use crate::status::{WS_BAD_HANDLE, WS_INTERNAL, WS_NOT_FOUND, ws_status};
 
 /// What went wrong, in words and numbers. Yours, on your stack; its layout is frozen.
 ///
@@ -35,8 +35,10 @@ pub(crate) enum Failure {
         wanted: Kind,
         number: u64,
     },
-    /// What there was no memory for.
-    NoMemory(&'static str),
+    /// A pointer that is no options, or not any more.
+    BadOptions,
+    /// What is not there.
+    NotFound(&'static str),
     /// What a panic said.
     Internal(String),
 }
@@ -46,11 +48,15 @@ impl Failure {
         Failure::Engine(Error::InvalidArgument(reason.into()))
     }
 
+    pub fn no_memory(what: &'static str) -> Self {
+        Failure::Engine(Error::NoMemory(what))
+    }
+
     pub fn status(&self) -> ws_status {
         match self {
             Failure::Engine(error) => error.status(),
-            Failure::BadHandle { .. } => WS_BAD_HANDLE,
-            Failure::NoMemory(_) => WS_NO_MEMORY,
+            Failure::BadHandle { .. } | Failure::BadOptions => WS_BAD_HANDLE,
+            Failure::NotFound(_) => WS_NOT_FOUND,
             Failure::Internal(_) => WS_INTERNAL,
         }
     }
@@ -87,7 +93,10 @@ impl fmt::Display for Failure {
                 };
                 write!(f, "{number:#x} is no handle of a {wanted}: {reason}")
             }
-            Failure::NoMemory(what) => write!(f, "no memory for {what}"),
+            Failure::BadOptions => f.write_str(
+                "options: the pointer is none that ws_options_new gave, or was freed already",
+            ),
+            Failure::NotFound(what) => f.write_str(what),
             Failure::Internal(what) => write!(f, "bug of libtalkws, please report it: {what}"),
         }
     }

@@ -6,16 +6,55 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use engine::Listener;
-use once_cell::sync::{Lazy, OnceCell};
+use once_cell::sync::OnceCell;
 
 use crate::connection::Conn;
 use crate::error::Failure;
 
-/// All handles of the process.
-pub(crate) static HANDLES: Lazy<Handles> = Lazy::new(Handles::new);
+/// All handles of the process, once there is one.
+static TABLE: AtomicPtr<Handles> = AtomicPtr::new(ptr::null_mut());
+
+/// All handles of the process. A child of `fork` has a table of its own, an empty one: what stands
+/// in its parent's may be half changed by threads that the child does not have.
+pub(crate) fn handles() -> &'static Handles {
+    let table = TABLE.load(Ordering::Acquire);
+    if table.is_null() {
+        return first_use();
+    }
+    // SAFETY: not NULL, so `first_use` has put it there, which frees none.
+    unsafe { &*table }
+}
+
+#[cold]
+fn first_use() -> &'static Handles {
+    static WATCH_FORKS: Once = Once::new();
+    WATCH_FORKS.call_once(|| {
+        // SAFETY: the function does nothing but to store to an atomic, which may be done in a child
+        // of `fork`. That this can fail for want of memory is no reason not to go on.
+        unsafe { libc::pthread_atfork(None, None, Some(forget_parent)) };
+    });
+    let ours = Box::into_raw(Box::new(Handles::new()));
+    let null = ptr::null_mut();
+    match TABLE.compare_exchange(null, ours, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: just made, and never freed from here on.
+        Ok(_) => unsafe { &*ours },
+        Err(theirs) => {
+            // SAFETY: just made, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(ours) });
+            // SAFETY: as in `handles`.
+            unsafe { &*theirs }
+        }
+    }
+}
+
+unsafe extern "C" fn forget_parent() {
+    TABLE.store(ptr::null_mut(), Ordering::Release);
+}
 
 const INDEX_BITS: u32 = 24;
 const KIND_SHIFT: u32 = INDEX_BITS + u32::BITS;
@@ -163,14 +202,14 @@ impl Handles {
         let block = self
             .blocks
             .get(block)
-            .ok_or(Failure::NoMemory("more than 16 million handles"))?;
+            .ok_or(Failure::no_memory("more than 16 million handles"))?;
         block.get_or_try_init(|| self.new_block(index))?;
         // Room for every slot, so that ending a handle never needs memory.
         let used = vacancies.used.len();
         vacancies
             .used
             .try_reserve(index + 1 - used)
-            .map_err(|_| Failure::NoMemory("a handle"))?;
+            .map_err(|_| Failure::no_memory("a handle"))?;
         vacancies.next += 1;
         Ok(index)
     }
@@ -182,7 +221,7 @@ impl Handles {
         let mut slots = Vec::new();
         slots
             .try_reserve_exact(indexes.len())
-            .map_err(|_| Failure::NoMemory("handles"))?;
+            .map_err(|_| Failure::no_memory("handles"))?;
         slots.extend(indexes.map(|index| {
             Mutex::new(Slot {
                 generation: self.first_generation(index),

@@ -14,13 +14,19 @@ compile_error!("talkws-c turns panics into WS_INTERNAL, for which they must unwi
 
 pub mod arguments;
 pub mod client;
-pub mod close;
+pub mod closing;
 pub mod connection;
+pub mod counters;
 pub mod error;
+pub mod events;
 mod guard;
 mod handles;
+pub mod log;
+pub mod look;
 pub mod message;
 pub mod options;
+pub mod reading;
 pub mod server;
 pub mod status;
 pub mod version;
+pub mod writing;

@@ -14,15 +14,22 @@ pub const WS_TEXT: i32 = 1;
 /// A message of bytes without further meaning.
 pub const WS_BINARY: i32 = 2;
 
-/// A message that was read. Yours, on your stack; its layout is frozen.
+pub(crate) fn kind_number(kind: MessageKind) -> i32 {
+    match kind {
+        MessageKind::Text => WS_TEXT,
+        MessageKind::Binary => WS_BINARY,
+    }
+}
+
+/// A message that was read, or a text that the library gives. Yours, on your stack; its layout is frozen.
 ///
-/// Begin with `ws_message msg = WS_MESSAGE_INIT;`, read into it as often as you like, and give its
-/// memory back with one `ws_message_free`. What you do to `data`, `len` and `type` harms nothing:
+/// Begin with `ws_message msg = WS_MESSAGE_INIT;`, use it as often as you like, and give its memory
+/// back with one `ws_message_free`. A call that fails leaves it empty. What you do to `data`, `len` and `type` harms nothing:
 /// a parser may move `data` along. The fields after them are the library's.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct ws_message {
-    /// The payload, valid until the next read into this message. `data[len]` is always 0, after
+    /// The payload, valid until this message is used again. `data[len]` is always 0, after
     /// binary messages and failed reads too, so text without a NUL inside is a C string. NULL
     /// before the first read.
     pub data: *const c_char,
@@ -58,12 +65,26 @@ impl ws_message {
             self.keep_empty(message.into_bytes());
             return Err(error.into());
         }
-        let kind = match message.kind() {
-            MessageKind::Text => WS_TEXT,
-            MessageKind::Binary => WS_BINARY,
-        };
+        let kind = kind_number(message.kind());
         self.keep(message.into_bytes())?;
         self.r#type = kind;
+        Ok(())
+    }
+
+    /// Puts a text in that the library gives: a header's value may not be UTF-8, though.
+    pub(crate) fn put(&mut self, text: &[u8]) -> Result<(), Failure> {
+        let mut memory = self.take_memory();
+        if memory.try_reserve_exact(text.len() + 1).is_err() {
+            self.keep_empty(memory);
+            return Err(Failure::no_memory("the text"));
+        }
+        memory.extend_from_slice(text);
+        self.keep(memory)?;
+        self.r#type = if std::str::from_utf8(text).is_ok() {
+            WS_TEXT
+        } else {
+            WS_BINARY
+        };
         Ok(())
     }
 
@@ -97,7 +118,7 @@ impl ws_message {
         // To the byte: a payload may be large, and the next one is likely no larger.
         payload
             .try_reserve_exact(1)
-            .map_err(|_| Failure::NoMemory("the end of the message"))?;
+            .map_err(|_| Failure::no_memory("the end of the message"))?;
         payload.push(0);
         let mut payload = ManuallyDrop::new(payload);
         self.data = payload.as_ptr().cast();

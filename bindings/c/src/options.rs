@@ -1,8 +1,169 @@
 //! `ws_options`: what a caller can choose.
+//!
+//! A program holds a pointer that is never followed: it names an entry of a table, so that one that
+//! was freed, or made up, is an error and does no harm.
 
-/// Choices for a call, made apart from it. This version has none to offer: pass NULL, which means
-/// the defaults, and always will. Anything else is `WS_INVALID_ARGUMENT`.
+pub mod handshake;
+pub mod limits;
+pub mod sockets;
+
+use std::collections::HashMap;
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::{DialOptions, Error, ListenOptions, RefuseOptions, UpgradeOptions};
+use once_cell::sync::Lazy;
+
+use crate::error::{Failure, ws_error};
+use crate::guard;
+use crate::status::ws_status;
+
+/// Choices for a call, made apart from it and checked one by one. Make one with `ws_options_new`,
+/// give it to as many calls as you like, and free it with `ws_options_free`, at once if you like: a
+/// call keeps what it needs. Wherever one is taken, NULL means the defaults. A choice that does not
+/// concern a call does not count for it.
 #[allow(non_camel_case_types)]
 pub struct ws_options {
     _private: (),
+}
+
+/// What was chosen, for whichever call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Choices {
+    pub dial: DialOptions,
+    pub listen: ListenOptions,
+    pub upgrade: UpgradeOptions,
+    pub refuse: RefuseOptions,
+    /// How many subprotocols were named: an upgrade takes one.
+    pub subprotocols: usize,
+    pub keeps_refusal: bool,
+}
+
+type Entry = Arc<Mutex<Choices>>;
+
+/// By the address at which the choices are, which is what the program holds.
+static TABLE: Lazy<Mutex<HashMap<usize, Entry>>> = Lazy::new(Mutex::default);
+
+fn entry(options: *const ws_options) -> Result<Entry, Failure> {
+    let table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+    table
+        .get(&options.addr())
+        .cloned()
+        .ok_or(Failure::BadOptions)
+}
+
+/// What was chosen for a call; the defaults for NULL.
+pub(crate) fn choices(options: *const ws_options) -> Result<Choices, Failure> {
+    if options.is_null() {
+        return Ok(Choices::default());
+    }
+    let entry = entry(options)?;
+    let choices = entry.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(choices.clone())
+}
+
+/// Runs a setter. Choices that it does not like stay as they were.
+///
+/// # Safety
+///
+/// `err` is NULL, or points to room for a `ws_error` that nobody else uses meanwhile.
+unsafe fn change(
+    options: *mut ws_options,
+    err: *mut ws_error,
+    change: impl FnOnce(Choices) -> Result<Choices, Failure>,
+) -> ws_status {
+    let body = || {
+        if options.is_null() {
+            return Err(Failure::argument("options: options is NULL"));
+        }
+        let entry = entry(options)?;
+        let mut choices = entry.lock().unwrap_or_else(PoisonError::into_inner);
+        *choices = change(choices.clone())?;
+        Ok(())
+    };
+    // SAFETY: promised by the caller of this function.
+    unsafe { guard::call(err, body) }
+}
+
+/// Makes options that choose nothing yet.
+///
+/// @return  options that you free with `ws_options_free`, or NULL when there is no memory.
+///
+/// Threads: any; several may use the same options. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn ws_options_new() -> *mut ws_options {
+    guard::or(ptr::null_mut(), || {
+        let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+        table.try_reserve(1).ok()?;
+        let entry = Entry::default();
+        let address = Arc::as_ptr(&entry);
+        table.insert(address.addr(), entry);
+        Some(address.cast::<ws_options>().cast_mut())
+    })
+}
+
+/// Frees options. Freeing NULL, or what was freed already, is harmless.
+///
+/// @param options  options, or NULL.
+///
+/// Threads: any; a call that another thread has made with them goes on. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn ws_options_free(options: *mut ws_options) {
+    guard::or((), || {
+        let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = table.remove(&options.addr());
+        drop(table);
+        entry.map(drop)
+    });
+}
+
+/// Whether a flag that C gave is set.
+fn flag(value: i32) -> bool {
+    value != 0
+}
+
+/// A number that must lie in a range.
+fn in_range(
+    value: usize,
+    range: std::ops::RangeInclusive<usize>,
+    what: &str,
+) -> Result<usize, Failure> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (first, last) = range.into_inner();
+    let reason = format!("options: {what} must be from {first} to {last}, not {value}");
+    Err(Error::InvalidArgument(reason.into()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_that_is_no_options_is_told_so() {
+        let options = ws_options_new();
+        assert!(choices(options).is_ok() && choices(ptr::null()).is_ok());
+        assert!(choices(options.wrapping_byte_add(8)).is_err());
+        ws_options_free(options);
+        assert!(choices(options).is_err());
+        ws_options_free(options);
+        ws_options_free(ptr::null_mut());
+        ws_options_free(ptr::dangling_mut());
+    }
+
+    #[test]
+    fn a_choice_that_fails_changes_nothing() {
+        let options = ws_options_new();
+        // SAFETY: NULL is allowed.
+        let status = unsafe {
+            change(options, ptr::null_mut(), |choices| {
+                drop(choices);
+                Err(Failure::argument("not so"))
+            })
+        };
+        assert_eq!(status, crate::status::WS_INVALID_ARGUMENT);
+        assert!(!choices(options).unwrap().keeps_refusal);
+        ws_options_free(options);
+    }
 }

@@ -6,8 +6,9 @@ use crate::arguments;
 use crate::connection::{Conn, ws_conn};
 use crate::error::{Failure, ws_error};
 use crate::guard;
-use crate::handles::HANDLES;
-use crate::options::ws_options;
+use crate::handles::handles;
+use crate::message::ws_message;
+use crate::options::{choices, ws_options};
 use crate::status::ws_status;
 
 /// A listening server: a handle that `ws_listen` gave. Zero is none.
@@ -19,7 +20,7 @@ pub type ws_listener = u64;
 /// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
 ///                  served, others get 404; without a path all are. Port 0 takes a free one, which
 ///                  `ws_port` tells.
-/// @param options   NULL.
+/// @param options   what to choose, or NULL for the defaults.
 /// @param listener  where to put the listener, which you end with `ws_listener_close`.
 /// @param err       where to tell a failure, or NULL.
 /// @return          `WS_OK`;
@@ -42,8 +43,8 @@ pub unsafe extern "C" fn ws_listen(
         // SAFETY: the caller lends the text, or NULL, to this call.
         let url =
             unsafe { arguments::text(url, "listen: url is NULL", "listen: url is not UTF-8")? };
-        arguments::no_options(options)?;
-        let number = HANDLES.add_listener(engine::listen(url)?)?;
+        let listener_of = choices(options)?.listen.listen(url)?;
+        let number = handles().add_listener(listener_of)?;
         // SAFETY: not NULL, and the caller's to be written.
         unsafe { listener.write(number) };
         Ok(())
@@ -68,10 +69,36 @@ pub unsafe extern "C" fn ws_port(
 ) -> ws_status {
     let body = || {
         let port = arguments::output(port, "port: port is NULL")?;
-        let address = HANDLES.listener(listener)?.local_addr();
+        let address = handles().listener(listener)?.local_addr();
         // SAFETY: not NULL, and the caller's to be written.
         unsafe { port.write(address.port()) };
         Ok(())
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, body) }
+}
+
+/// The URL to dial a listener: that which it was given, with the port that it has. With an address
+/// for a host that means "all", such as 0.0.0.0, clients elsewhere need another one.
+///
+/// @param listener  a listener.
+/// @param url       where to put the URL, such as "ws://localhost:43210/talk-to-server".
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_listener_url(
+    listener: ws_listener,
+    url: *mut ws_message,
+    err: *mut ws_error,
+) -> ws_status {
+    let body = || {
+        let url = arguments::output(url, "listener: url is NULL")?;
+        // SAFETY: not NULL; the caller has begun it, and lends it to this call alone.
+        let url = unsafe { &mut *url };
+        url.clear();
+        url.put(handles().listener(listener)?.url().as_bytes())
     };
     // SAFETY: `err` is NULL or the caller's.
     unsafe { guard::call(err, body) }
@@ -108,8 +135,8 @@ pub unsafe extern "C" fn ws_accept(
     let body = || {
         let ws = arguments::output(ws, "accept: ws is NULL")?;
         let deadline = arguments::deadline(timeout_ms)?;
-        let request = HANDLES.listener(listener)?.accept_within(deadline)?;
-        let number = HANDLES.add_connection(Conn::asked(request))?;
+        let request = handles().listener(listener)?.accept_within(deadline)?;
+        let number = handles().add_connection(Conn::asked(request))?;
         // SAFETY: not NULL, and the caller's to be written.
         unsafe { ws.write(number) };
         Ok(())
@@ -119,15 +146,18 @@ pub unsafe extern "C" fn ws_accept(
 }
 
 /// Says yes to a client that was accepted: the connection is open from here on. Waits until the
-/// answer is sent, at most 10 seconds.
+/// answer is sent, at most as long as `ws_options_set_handshake_timeout` says (10 seconds).
 ///
 /// @param ws       a connection that `ws_accept` gave, not answered yet.
-/// @param options  NULL.
+/// @param options  headers for the answer, and the subprotocol to choose, one alone; or NULL.
 /// @param err      where to tell a failure, or NULL.
 /// @return         `WS_OK`;
 ///                 `WS_INVALID_STATE`: it is open already, which does it no harm;
 ///                 `WS_CONNECTION_LOST`: the client has gone. `ws` is yours to close;
-///                 `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_ABORTED`, `WS_IO`, `WS_INTERNAL`.
+///                 `WS_INVALID_ARGUMENT`: it cannot be upgraded with these options, such as a
+///                 subprotocol that it did not offer, and still waits for an answer;
+///                 `WS_BAD_HANDLE`, `WS_ABORTED`, `WS_REFUSED` (a dial that was refused), `WS_IO`,
+///                 `WS_NO_MEMORY`, `WS_INTERNAL`.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -137,9 +167,13 @@ pub unsafe extern "C" fn ws_upgrade(
     err: *mut ws_error,
 ) -> ws_status {
     let body = || {
-        arguments::no_options(options)?;
-        let conn = HANDLES.connection(ws)?;
-        guard::on(&conn, Conn::upgrade)
+        let choices = choices(options)?;
+        if choices.subprotocols > 1 {
+            let reason = "upgrade: the options name several subprotocols; choose one";
+            return Err(Failure::argument(reason));
+        }
+        let conn = handles().connection(ws)?;
+        guard::on(&conn, |conn| conn.upgrade(choices.upgrade))
     };
     // SAFETY: `err` is NULL or the caller's.
     unsafe { guard::call(err, body) }
@@ -152,7 +186,7 @@ pub unsafe extern "C" fn ws_upgrade(
 ///                     `WS_OK`, and as it was after anything else.
 /// @param http_status  the HTTP status, from 200 to 599, such as 403.
 /// @param body         a text for whoever reads the answer, or NULL.
-/// @param options      NULL.
+/// @param options      headers for the answer, or NULL.
 /// @param err          where to tell a failure, or NULL.
 /// @return             `WS_OK`;
 ///                     `WS_INVALID_STATE`: it is open already, which does it no harm;
@@ -176,11 +210,11 @@ pub unsafe extern "C" fn ws_refuse(
             .ok()
             .filter(|status| (200..=599).contains(status))
             .ok_or_else(|| Failure::argument("refuse: http_status is not from 200 to 599"))?;
-        arguments::no_options(options)?;
-        let conn = HANDLES.connection(ws)?;
-        guard::on(&conn, |conn| conn.refuse(http_status, body))?;
+        let options = choices(options)?.refuse;
+        let conn = handles().connection(ws)?;
+        guard::on(&conn, |conn| conn.refuse(http_status, body, options))?;
         // Another thread may have closed it meanwhile.
-        let _ = HANDLES.take_connection(ws);
+        let _ = handles().take_connection(ws);
         Ok(())
     };
     // SAFETY: `err` is NULL or the caller's.
@@ -198,7 +232,7 @@ pub unsafe extern "C" fn ws_refuse(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ws_listener_close(listener: ws_listener, err: *mut ws_error) -> ws_status {
     let body = || {
-        HANDLES.take_listener(listener)?.close();
+        handles().take_listener(listener)?.close();
         Ok(())
     };
     // SAFETY: `err` is NULL or the caller's.

@@ -14,7 +14,8 @@ pub const WS_OK: ws_status = 0;
 /// An argument that no call could use, such as a NULL where something is needed. Nothing was
 /// tried.
 pub const WS_INVALID_ARGUMENT: ws_status = -1;
-/// Not a handle of that kind, or not any more: it was closed, or it never was one.
+/// Not a handle of that kind, or not any more: it was closed, or it never was one. The same for a
+/// pointer to options.
 pub const WS_BAD_HANDLE: ws_status = -2;
 /// A URL that is not one, or that cannot be dialled or listened on.
 pub const WS_INVALID_URL: ws_status = -3;
@@ -49,13 +50,15 @@ pub const WS_TOO_BIG: ws_status = -16;
 pub const WS_ABORTED: ws_status = -17;
 /// The call does not fit what the connection is in the middle of.
 pub const WS_INVALID_STATE: ws_status = -18;
-/// There is no memory left, or no handle.
+/// There is no memory left, or no handle. Nothing is lost: call again once there is.
 pub const WS_NO_MEMORY: ws_status = -19;
 /// A bug of the library. The connection is dead; the process goes on.
 pub const WS_INTERNAL: ws_status = -20;
+/// What was asked for is not there: no such header, no query, no subprotocol, no close yet.
+pub const WS_NOT_FOUND: ws_status = -21;
 
 /// Every status, and what `ws_strerror` says of it.
-const TEXTS: [&CStr; 21] = [
+const TEXTS: [&CStr; 22] = [
     c"no error",
     c"invalid argument",
     c"bad handle: closed, of another kind, or never opened",
@@ -77,6 +80,7 @@ const TEXTS: [&CStr; 21] = [
     c"the call does not fit the connection's state",
     c"out of memory",
     c"internal error of libtalkws",
+    c"what was asked for is not there",
 ];
 
 /// Names a status: a short text in English, for a message when there is no `ws_error`, which says
@@ -181,6 +185,7 @@ mod tests {
             (WS_TOO_BIG, Error::TooBig(violation())),
             (WS_ABORTED, Error::Aborted { attempt: attempt() }),
             (WS_INVALID_STATE, Error::InvalidState("".into())),
+            (WS_NO_MEMORY, Error::NoMemory("")),
         ];
         for (status, error) in table {
             assert_eq!(error.status(), status, "{error:?}");
@@ -195,10 +200,10 @@ mod tests {
         };
         assert_eq!(text(WS_OK), c"no error");
         assert_eq!(text(WS_INTERNAL), c"internal error of libtalkws");
-        for known in WS_INTERNAL..=WS_OK {
+        for known in WS_NOT_FOUND..=WS_OK {
             assert_ne!(text(known), c"unknown status", "{known}");
         }
-        for unknown in [1, WS_INTERNAL - 1, i32::MIN, i32::MAX] {
+        for unknown in [1, WS_NOT_FOUND - 1, i32::MIN, i32::MAX] {
             assert_eq!(text(unknown), c"unknown status", "{unknown}");
         }
     }

@@ -1,6 +1,8 @@
-//! The version of the library.
+//! The version of the library, and what it can do.
 
 use std::ffi::{CStr, c_char};
+
+use crate::guard;
 
 const VERSION: &CStr = {
     let bytes = concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes();
@@ -10,7 +12,19 @@ const VERSION: &CStr = {
     }
 };
 
-/// The version of the library that the program runs with, such as "0.1.0".
+/// wss:// URLs (TLS).
+pub const WS_FEATURE_TLS: i32 = 1;
+/// Compressed messages (permessage-deflate, RFC 7692).
+pub const WS_FEATURE_DEFLATE: i32 = 2;
+/// Dialling through HTTP and SOCKS proxies.
+pub const WS_FEATURE_PROXY: i32 = 3;
+/// Unix sockets.
+pub const WS_FEATURE_UNIX_SOCKETS: i32 = 4;
+/// Pings for silent peers: see `ws_options_set_keepalive`.
+pub const WS_FEATURE_KEEPALIVE: i32 = 5;
+
+/// The version of the library that the program runs with, such as "0.1.0". `TALKWS_VERSION` is that
+/// of the header it was built with.
 ///
 /// @return  a text that is never NULL and lives as long as the library. Do not free it.
 ///
@@ -18,4 +32,15 @@ const VERSION: &CStr = {
 #[unsafe(no_mangle)]
 pub extern "C" fn ws_version() -> *const c_char {
     VERSION.as_ptr()
+}
+
+/// Whether this build of the library can do something that not every build or version can.
+///
+/// @param feature  `WS_FEATURE_TLS` or another of its kind.
+/// @return         1: yes; 0: no, or nobody knows such a feature.
+///
+/// Threads: any, at any time. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn ws_has(feature: i32) -> i32 {
+    guard::or(0, || Some(i32::from(feature == WS_FEATURE_KEEPALIVE)))
 }

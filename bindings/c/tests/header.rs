@@ -6,17 +6,26 @@ const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/talkws.
 const RENEW: &str = "TALKWS_WRITE_HEADER=1 cargo test -p talkws-c --test header";
 
 /// In the order in which a program meets what they declare.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 19] = [
     "arguments",
+    "version",
     "client",
     "server",
     "connection",
+    "look",
+    "reading",
+    "writing",
+    "closing",
+    "events",
+    "counters",
     "message",
     "status",
     "error",
-    "close",
     "options",
-    "version",
+    "options/handshake",
+    "options/limits",
+    "options/sockets",
+    "log",
 ];
 
 fn source(name: &str) -> PathBuf {
@@ -63,10 +72,36 @@ fn the_committed_header_is_fresh() {
 }
 
 #[test]
+fn the_version_macros_are_the_packages() {
+    let header = generated();
+    let [major, minor, patch] = [
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    ];
+    let number = |part: &str| part.parse::<u32>().unwrap();
+    let number = number(major) << 16 | number(minor) << 8 | number(patch);
+    for line in [
+        format!("#define TALKWS_VERSION \"{}\"\n", env!("CARGO_PKG_VERSION")),
+        format!("#define TALKWS_VERSION_MAJOR {major}\n"),
+        format!("#define TALKWS_VERSION_MINOR {minor}\n"),
+        format!("#define TALKWS_VERSION_PATCH {patch}\n"),
+        format!("#define TALKWS_VERSION_NUMBER {number:#08x}\n"),
+    ] {
+        assert!(header.contains(&line), "{line}");
+    }
+}
+
+#[test]
 fn every_exported_function_is_declared() {
-    let sources = std::fs::read_dir(source("lib").parent().unwrap()).unwrap();
-    let texts = sources.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
-    let exported: usize = texts
+    let folder = source("lib").with_file_name("");
+    let files = [folder.clone(), folder.join("options")]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file());
+    let exported: usize = files
+        .map(|file| std::fs::read_to_string(file).unwrap())
         .map(|text| text.matches("#[unsafe(no_mangle)]").count())
         .sum();
     let header = generated();
