@@ -92,11 +92,12 @@ pub unsafe extern "C" fn ws_write(
         // SAFETY: the caller lends `len` bytes at `data` to this call.
         let data = unsafe { arguments::bytes(data.cast(), len)? };
         with(ws, |connection| {
-            Ok(if manner.more {
-                connection.write_more(manner.kind, data, manner.deadline)?
+            let written = if manner.more {
+                connection.write_more(manner.kind, data, manner.deadline)
             } else {
-                connection.write_data(manner.kind, data, manner.deadline)?
-            })
+                connection.write_data(manner.kind, data, manner.deadline)
+            };
+            Ok(written?)
         })
     };
     // SAFETY: `err` is NULL or the caller's.
@@ -135,11 +136,12 @@ pub unsafe extern "C" fn ws_write_part(
         let data = unsafe { arguments::bytes(data.cast(), len)? };
         let is_last = is_last != 0;
         with(ws, |connection| {
-            Ok(if manner.more {
-                connection.write_part_more(manner.kind, data, is_last, manner.deadline)?
+            let written = if manner.more {
+                connection.write_part_more(manner.kind, data, is_last, manner.deadline)
             } else {
-                connection.write_part(manner.kind, data, is_last, manner.deadline)?
-            })
+                connection.write_part(manner.kind, data, is_last, manner.deadline)
+            };
+            Ok(written?)
         })
     };
     // SAFETY: `err` is NULL or the caller's.
