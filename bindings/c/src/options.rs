@@ -70,7 +70,8 @@ pub(crate) fn choices(options: *const ws_options) -> Result<Choices, Failure> {
 unsafe fn change(
     options: *mut ws_options,
     err: *mut ws_error,
-    change: impl FnOnce(Choices) -> Result<Choices, Failure>,
+    // One copy of what follows, not one for each setter.
+    change: &mut dyn FnMut(Choices) -> Result<Choices, Failure>,
 ) -> ws_status {
     let body = || {
         if options.is_null() {
@@ -157,7 +158,7 @@ mod tests {
         let options = ws_options_new();
         // SAFETY: NULL is allowed.
         let status = unsafe {
-            change(options, ptr::null_mut(), |choices| {
+            change(options, ptr::null_mut(), &mut |choices| {
                 drop(choices);
                 Err(Failure::argument("not so"))
             })

@@ -29,7 +29,7 @@ pub unsafe extern "C" fn ws_options_add_header(
 ) -> ws_status {
     // SAFETY: the caller lends the texts, or NULL, to this call; `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let name = arguments::text(name, "header: name is NULL", "header: name is not UTF-8")?;
             let value = arguments::c_string(value, "header: value is NULL")?.to_bytes();
             choices.dial = choices.dial.header(name, value)?;
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn ws_options_add_subprotocol(
 ) -> ws_status {
     // SAFETY: the caller lends the text, or NULL, to this call; `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let is_null = "subprotocol: name is NULL";
             let name = arguments::text(name, is_null, "subprotocol: name is not UTF-8")?;
             choices.dial = choices.dial.subprotocol(name)?;
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn ws_options_require_subprotocol(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             choices.dial = choices.dial.require_subprotocol(flag(required));
             choices.listen = choices.listen.require_subprotocol(flag(required));
             Ok(choices)
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn ws_options_set_origin(
 ) -> ws_status {
     // SAFETY: the caller lends the text, or NULL, to this call; `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let is_null = "origin: origin is NULL";
             let origin = arguments::text(origin, is_null, "origin: origin is not UTF-8")?;
             choices.dial = choices.dial.origin(origin)?;
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn ws_options_allow_origin(
 ) -> ws_status {
     // SAFETY: the caller lends the text, or NULL, to this call; `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let is_null = "origin: origin is NULL";
             let origin = arguments::text(origin, is_null, "origin: origin is not UTF-8")?;
             choices.listen = choices.listen.allow_origin(origin)?;
@@ -168,7 +168,7 @@ pub unsafe extern "C" fn ws_options_keep_refusal(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             choices.keeps_refusal = flag(enabled);
             Ok::<_, Failure>(choices)
         })

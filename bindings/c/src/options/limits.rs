@@ -33,7 +33,7 @@ pub unsafe extern "C" fn ws_options_set_dial_timeout(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             choices.dial = choices.dial.timeout(milliseconds(timeout_ms)?);
             Ok(choices)
         })
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn ws_options_set_handshake_timeout(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             choices.listen = choices.listen.handshake_timeout(bounded(timeout_ms, 1)?);
             Ok(choices)
         })
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn ws_options_set_write_timeout(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let timeout = milliseconds(timeout_ms)?;
             choices.dial = choices.dial.write_timeout(timeout);
             choices.listen = choices.listen.write_timeout(timeout);
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn ws_options_set_close_timeout(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let timeout = bounded(timeout_ms, 0)?;
             choices.dial = choices.dial.close_timeout(timeout);
             choices.listen = choices.listen.close_timeout(timeout);
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn ws_options_set_max_message_size(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             choices.dial = choices.dial.max_message_size(bytes);
             choices.listen = choices.listen.max_message_size(bytes);
             Ok(choices)
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn ws_options_set_max_pending(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let count = in_range(count, 1..=usize::MAX, "max_pending")?;
             choices.listen = choices.listen.max_pending(count);
             Ok(choices)
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn ws_options_set_keepalive(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let interval = bounded(interval_ms, 0)?;
             let timeout = bounded(timeout_ms, i64::from(!interval.is_zero()))?;
             choices.dial = choices.dial.keepalive(interval, timeout);

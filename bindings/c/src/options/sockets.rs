@@ -24,7 +24,7 @@ pub unsafe extern "C" fn ws_options_set_backlog(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let count = u16::try_from(count).ok().filter(|&count| count > 0);
             let refused = Failure::argument("options: the backlog must be from 1 to 65,535");
             choices.listen = choices.listen.backlog(count.ok_or(refused)?);
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn ws_options_set_socket_buffers(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             let receive = in_range(receive, 0..=LARGEST_BUFFER, "the receive buffer")?;
             let send = in_range(send, 0..=LARGEST_BUFFER, "the send buffer")?;
             choices.dial = choices.dial.socket_buffers(receive, send);
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn ws_options_set_reuse_address(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             choices.listen = choices.listen.reuse_address(flag(enabled));
             Ok(choices)
         })
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn ws_options_set_reuse_port(
 ) -> ws_status {
     // SAFETY: `err` is NULL or the caller's.
     unsafe {
-        change(options, err, |mut choices| {
+        change(options, err, &mut |mut choices| {
             choices.listen = choices.listen.reuse_port(flag(enabled));
             Ok(choices)
         })
