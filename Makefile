@@ -21,7 +21,7 @@ PYTHON_SOURCES := $(wildcard Cargo.toml Cargo.lock README.md pyproject.toml) \
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## Rust, C and Python clients talk to Rust, C and Python servers
@@ -52,7 +52,7 @@ build-rust: tools ## Build the Rust library and examples
 	$(CARGO) build --release --examples
 
 .PHONY: build-c
-build-c: $(C_EXAMPLES) ## Build the C library and examples
+build-c: $(C_EXAMPLES) package ## Build the C library, its man pages and examples
 
 .PHONY: build-python
 build-python: $(VENV)/.package-installed ## Build the Python package and install it into target/venv
@@ -61,10 +61,12 @@ build-python: $(VENV)/.package-installed ## Build the Python package and install
 clean: ## Remove everything that was built or installed
 	rm -rf $(TARGET)
 
-# Cargo knows best whether the library is fresh, so it is always asked.
+# Cargo knows best whether the library is fresh, so it is always asked. Programs look for the
+# library under its SONAME.
 .PHONY: c-library
 c-library: tools
 	$(CARGO) build --release -p talkws-c
+	@ln -sf $(notdir $(LIBRARY)) $(TARGET)/release/$(SONAME)
 
 $(LIBRARY): c-library
 	@test -e $@
@@ -92,3 +94,5 @@ $(VENV)/.package-installed: $(PYTHON_SOURCES) $(VENV)/.requirements-installed
 .PHONY: tools
 tools:
 	@tests/run/check-tools "$(CARGO)" "$(CC)" "$(PYTHON)"
+
+include bindings/c/install.mk
