@@ -65,6 +65,7 @@ SUITES = (
         read_cargo,
     ),
     Suite("c", [ROOT / "tests" / "c" / "run"], read_closing_line),
+    Suite("install", [ROOT / "tests" / "c" / "install"], read_closing_line),
     Suite("python", [*PYTEST, ROOT / "tests" / "python"], read_pytest),
     Suite("interop", [ROOT / "tests" / "interop" / "run"], read_closing_line),
     Suite(

@@ -32,7 +32,11 @@ PYTHON_FOLDERS = {
     "tests/autobahn": "tests/run",
     "tests/interop": "tests/run",
     "tests/python": "",
+    "tests/c": "",
+    "bindings/c/man": "",
 }
+# Programs whose names do not say that they are Python, with the folder of their modules.
+PYTHON_SCRIPTS = {"tests/c/run": "tests/c", "tests/c/install": "tests/c"}
 # Runs under Python 2.7 only, inside the Autobahn suite, which has no types.
 UNTYPED = {ROOT / "tests" / "autobahn" / "suite.py"}
 
@@ -90,7 +94,7 @@ def c_checks() -> Iterator[Check]:
 
 
 def python_checks() -> Iterator[Check]:
-    places = ["examples", "tests", "bindings/python"]
+    places = ["examples", "tests", "bindings", *PYTHON_SCRIPTS]
     ruff: Command = [VENV_PYTHON, "-m", "ruff"]
     yield Check("ruff check", [*ruff, "check", *places])
     yield Check("ruff format", [*ruff, "format", "--check", *places])
@@ -100,6 +104,8 @@ def python_checks() -> Iterator[Check]:
     for folder, beside in PYTHON_FOLDERS.items():
         if sources := [f for f in files(f"{folder}/*.py") if f not in UNTYPED]:
             yield Check(f"mypy {folder}", [*mypy, *sources], env={"MYPYPATH": beside})
+    for script, beside in PYTHON_SCRIPTS.items():
+        yield Check(f"mypy {script}", [*mypy, script], env={"MYPYPATH": beside})
 
 
 def run(check: Check) -> bool:
