@@ -23,13 +23,16 @@ RENEW = "tests/c/symbols.py --write"
 IS_MACOS = platform.system() == "Darwin"
 
 REMOVED = (
-    "{} is listed and not exported: programs that use it would not start any more."
-    " Put it back; the ABI policy (docs/abi.md) lets no function go that was released"
+    "listed and not exported: {}. Programs that use them would not start any more. Put them"
+    " back; the ABI policy (docs/abi.md) lets no function go that was released. If none was,"
+    f" renew the list with `{RENEW}`"
 )
 ADDED = (
-    "{} is exported and not listed. A new function is for a new minor version (docs/abi.md):"
-    f" tell its `Since` and the changelog, then renew the list with `{RENEW}`"
+    "exported and not listed: {}. New functions are for a new minor version (docs/abi.md):"
+    f" tell their `Since` and the changelog, then renew the list with `{RENEW}`"
 )
+UNDECLARED = "exported and not declared by include/talkws.h: {}"
+MISSING = "declared by include/talkws.h and not exported: {}"
 
 
 def exported(library: Path) -> set[str]:
@@ -55,14 +58,14 @@ def listed() -> set[str]:
 def faults(library: Path) -> Iterator[str]:
     """What is wrong with the symbols of a library."""
     found = exported(library)
-    for name in sorted(listed() - found):
-        yield REMOVED.format(name)
-    for name in sorted(found - listed()):
-        yield ADDED.format(name)
-    for name in sorted(found - declared()):
-        yield f"{name} is exported, and include/talkws.h does not declare it"
-    for name in sorted(declared() - found):
-        yield f"{name} is declared by include/talkws.h, and not exported"
+    for names, fault in (
+        (listed() - found, REMOVED),
+        (found - listed(), ADDED),
+        (found - declared(), UNDECLARED),
+        (declared() - found, MISSING),
+    ):
+        if names:
+            yield fault.format(", ".join(sorted(names)))
     if not found:
         yield "nothing is exported"
 

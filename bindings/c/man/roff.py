@@ -125,8 +125,7 @@ class Page:
             elif NAMES.fullmatch(part):
                 self.term(self._inline(part.rstrip(".")), "See `talkws`.")
             else:
-                self._lines.append(".PP")
-                self._fill(as_sentence(part))
+                self.prose(as_sentence(part))
 
     def see_also(self, pages: Iterable[tuple[str, int]]) -> None:
         lines = [rf".BR {name} ({section})" for name, section in pages]
