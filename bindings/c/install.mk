@@ -49,7 +49,8 @@ PACKAGE_SOURCES := Cargo.toml Cargo.lock include/talkws.h bindings/c/install.mk 
 package: $(PACKAGE)/.made
 
 $(PACKAGE)/.made: $(PACKAGE_SOURCES)
-	@$(MAKE) --no-print-directory c-library
+	@$(MAKE) --no-print-directory tools
+	$(CARGO) build --release -p talkws-c
 	@rm -rf $(PACKAGE)
 	@mkdir -p $(PACKAGE)/man
 	cp $(LIBRARY) $(PACKAGE)/$(SHARED)
