@@ -32,6 +32,19 @@ static void layouts_are_frozen(void) {
     CHECK(offsetof(ws_message, len) == sizeof(void *));
     CHECK(offsetof(ws_message, type) == 2 * sizeof(void *));
     CHECK(sizeof(ws_message) == 2 * sizeof(void *) + 8 + 4 * sizeof(void *));
+    CHECK(offsetof(ws_part, len) == 0);
+    CHECK(offsetof(ws_part, type) == sizeof(size_t));
+    CHECK(offsetof(ws_part, is_last) == sizeof(size_t) + 4);
+    CHECK(sizeof(ws_part) == sizeof(size_t) + 8);
+    CHECK(offsetof(ws_counters, messages_received) == 0);
+    CHECK(offsetof(ws_counters, messages_sent) == 8);
+    CHECK(offsetof(ws_counters, bytes_received) == 16);
+    CHECK(offsetof(ws_counters, bytes_sent) == 24);
+    CHECK(offsetof(ws_counters, pings_received) == 32);
+    CHECK(offsetof(ws_counters, pings_sent) == 40);
+    CHECK(offsetof(ws_counters, pongs_received) == 48);
+    CHECK(offsetof(ws_counters, round_trip_us) == 56);
+    CHECK(sizeof(ws_counters) == 128);
     CHECK(initialised.data == NULL && initialised.len == 0 && initialised.type == 0);
 }
 
