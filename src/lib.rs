@@ -101,6 +101,11 @@ mod options;
 #[doc(hidden)]
 pub mod protocol;
 mod server;
+#[doc(hidden)]
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(not(feature = "testing"))]
+mod testing;
 mod transport;
 #[doc(hidden)]
 pub mod url;

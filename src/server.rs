@@ -21,6 +21,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::options::ListenOptions;
 use crate::protocol::handshake::server::Rules;
+use crate::testing::{Point, reach};
 use crate::transport::Halt;
 use crate::transport::poll::{entry, poll, pollfd};
 use crate::url::Url;
@@ -231,6 +232,7 @@ impl fmt::Debug for Listener {
 impl Handshakes {
     /// Waits until something happens, and takes every handshake as far as it goes.
     fn round(&mut self, shared: &Shared, deadline: Deadline) -> Result<(), Halt> {
+        reach(Point::Accept);
         self.pending.append(&mut shared.mailbox.returned.lock());
         self.paused_until = self.paused_until.filter(|&until| until > Instant::now());
         self.entries.clear();

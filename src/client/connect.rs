@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::options::SocketOptions;
+use crate::testing::{Point, reach};
 use crate::transport::Halt;
 use crate::transport::poll::{entry, poll};
 use crate::url::Url;
@@ -21,6 +22,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to the host and port of `url`.
 pub(super) fn connect(url: &Url, options: &SocketOptions, deadline: Deadline) -> Result<Socket> {
+    reach(Point::Connect);
     let addresses = interleave(resolve(url, deadline)?);
     race(&addresses, options, deadline).map_err(|failure| {
         let tried: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, Violation};
 use crate::message::{Message, MessageKind, Part};
 use crate::protocol::Role;
 use crate::protocol::decoder::{Decoder, Event};
+use crate::testing::{Point, reach};
 use crate::transport::{Halt, Readiness};
 
 /// How much is received at a time, on the reading thread's stack: a 16 KiB message with its
@@ -498,6 +499,7 @@ impl Shared {
                 break;
             }
         }
+        reach(Point::Receive);
         match self.transport.receive(buffer, deadline)? {
             0 => Err(Stop::EndOfStream),
             length => {

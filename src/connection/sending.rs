@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::protocol::encoder::{Header, MAX_HEADER};
 use crate::protocol::mask::Mask;
+use crate::testing::{Point, reach};
 use crate::transport::Halt;
 
 /// Up to this size header and payload are put side by side and sent as one piece; a server
@@ -204,6 +205,7 @@ impl Shared {
         pieces: &[IoSlice<'_>],
         deadline: Deadline,
     ) -> Result<usize, Halt> {
+        reach(Point::Send);
         self.transport
             .send(pieces, deadline)
             .map_err(|halt| self.note_failure(writer, halt))

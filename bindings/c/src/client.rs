@@ -9,6 +9,7 @@ use crate::connection::{Conn, ws_conn};
 use crate::error::ws_error;
 use crate::guard;
 use crate::handles::handles;
+use crate::memory;
 use crate::options::{choices, ws_options};
 use crate::status::ws_status;
 
@@ -44,6 +45,7 @@ pub unsafe extern "C" fn ws_dial(
         let ws = arguments::output(ws, "dial: ws is NULL")?;
         // SAFETY: the caller lends the text, or NULL, to this call.
         let url = unsafe { arguments::text(url, "dial: url is NULL", "dial: url is not UTF-8")? };
+        memory::check()?;
         let choices = choices(options)?;
         let conn = match choices.dial.dial(url) {
             Ok(connection) => Conn::dialled(connection),

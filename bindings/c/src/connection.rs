@@ -10,6 +10,7 @@ use once_cell::sync::OnceCell;
 use crate::error::Failure;
 use crate::guard;
 use crate::handles::handles;
+use crate::memory;
 
 /// A connection: a handle that `ws_dial` or `ws_accept` gave. Zero is none.
 #[allow(non_camel_case_types)]
@@ -239,6 +240,7 @@ pub(crate) fn with(
     ws: ws_conn,
     work: impl FnOnce(&Connection) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    memory::check()?;
     let conn = handles().connection(ws)?;
     guard::on(&conn, |conn| work(conn.connection()?))
 }

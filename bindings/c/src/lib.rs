@@ -23,10 +23,13 @@ mod guard;
 mod handles;
 pub mod log;
 pub mod look;
+mod memory;
 pub mod message;
 pub mod options;
 pub mod reading;
 pub mod server;
 pub mod status;
+#[cfg(feature = "testing")]
+mod testing;
 pub mod version;
 pub mod writing;

@@ -7,6 +7,7 @@ use crate::connection::{Conn, ws_conn};
 use crate::error::{Failure, ws_error};
 use crate::guard;
 use crate::handles::handles;
+use crate::memory;
 use crate::message::ws_message;
 use crate::options::{choices, ws_options};
 use crate::status::ws_status;
@@ -43,6 +44,7 @@ pub unsafe extern "C" fn ws_listen(
         // SAFETY: the caller lends the text, or NULL, to this call.
         let url =
             unsafe { arguments::text(url, "listen: url is NULL", "listen: url is not UTF-8")? };
+        memory::check()?;
         let listener_of = choices(options)?.listen.listen(url)?;
         let number = handles().add_listener(listener_of)?;
         // SAFETY: not NULL, and the caller's to be written.
@@ -135,6 +137,7 @@ pub unsafe extern "C" fn ws_accept(
     let body = || {
         let ws = arguments::output(ws, "accept: ws is NULL")?;
         let deadline = arguments::deadline(timeout_ms)?;
+        memory::check()?;
         let request = handles().listener(listener)?.accept_within(deadline)?;
         let number = handles().add_connection(Conn::asked(request))?;
         // SAFETY: not NULL, and the caller's to be written.
@@ -167,6 +170,7 @@ pub unsafe extern "C" fn ws_upgrade(
     err: *mut ws_error,
 ) -> ws_status {
     let body = || {
+        memory::check()?;
         let choices = choices(options)?;
         if choices.subprotocols > 1 {
             let reason = "upgrade: the options name several subprotocols; choose one";
