@@ -75,6 +75,9 @@ impl Dial<'_> {
         let length = self.transport.receive(&mut chunk, self.deadline)?;
         // SAFETY: the transport has initialised that many bytes at the start of the chunk.
         let bytes = unsafe { std::slice::from_raw_parts(chunk.as_ptr().cast::<u8>(), length) };
+        received
+            .try_reserve(length)
+            .map_err(|_| Halt::Failed(std::io::ErrorKind::OutOfMemory.into()))?;
         received.extend_from_slice(bytes);
         Ok(length > 0)
     }

@@ -74,7 +74,12 @@ fn dechunk(mut rest: &[u8]) -> (Vec<u8>, bool) {
             Ok(httparse::Status::Complete((start, size))) => {
                 let size = usize::try_from(size).unwrap_or(usize::MAX);
                 let data = &rest[start..];
-                body.extend_from_slice(&data[..size.min(data.len())]);
+                let here = &data[..size.min(data.len())];
+                if body.try_reserve(here.len()).is_err() {
+                    // The body is extra.
+                    return (body, true);
+                }
+                body.extend_from_slice(here);
                 match data.len().checked_sub(size) {
                     // The line break after the chunk.
                     Some(left) if left >= 2 => rest = &data[size + 2..],

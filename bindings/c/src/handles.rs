@@ -32,8 +32,10 @@ pub(crate) fn handles() -> &'static Handles {
 
 #[cold]
 fn first_use() -> &'static Handles {
-    static WATCH_FORKS: Once = Once::new();
-    WATCH_FORKS.call_once(|| {
+    static SET_UP: Once = Once::new();
+    SET_UP.call_once(|| {
+        // A library does not write to its program's stderr.
+        std::panic::set_hook(Box::new(|panic| log::error!(target: "talkws", "{panic}")));
         // SAFETY: the function does nothing but to store to an atomic, which may be done in a child
         // of `fork`. That this can fail for want of memory is no reason not to go on.
         unsafe { libc::pthread_atfork(None, None, Some(forget_parent)) };

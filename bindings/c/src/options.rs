@@ -16,6 +16,7 @@ use once_cell::sync::Lazy;
 
 use crate::error::{Failure, ws_error};
 use crate::guard;
+use crate::memory;
 use crate::status::ws_status;
 
 /// Choices for a call, made apart from it and checked one by one. Make one with `ws_options_new`,
@@ -77,6 +78,7 @@ unsafe fn change(
         if options.is_null() {
             return Err(Failure::argument("options: options is NULL"));
         }
+        memory::check()?;
         let entry = entry(options)?;
         let mut choices = entry.lock().unwrap_or_else(PoisonError::into_inner);
         *choices = change(choices.clone())?;
@@ -94,6 +96,7 @@ unsafe fn change(
 #[unsafe(no_mangle)]
 pub extern "C" fn ws_options_new() -> *mut ws_options {
     guard::or(ptr::null_mut(), || {
+        memory::check().ok()?;
         let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
         table.try_reserve(1).ok()?;
         let entry = Entry::default();
