@@ -79,15 +79,23 @@ int raw_connect(ws_listener listener) {
     return fd;
 }
 
-void raw_request(int fd) {
-    static const char request[] = "GET / HTTP/1.1\r\n"
-                                  "Host: 127.0.0.1\r\n"
-                                  "Connection: Upgrade\r\n"
-                                  "Upgrade: websocket\r\n"
-                                  "Sec-WebSocket-Version: 13\r\n"
-                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+void raw_request_with(int fd, const char *target, const char *headers) {
+    char request[2048];
+    int len = snprintf(request, sizeof request,
+                       "GET %s HTTP/1.1\r\n"
+                       "Host: 127.0.0.1\r\n"
+                       "Connection: Upgrade\r\n"
+                       "Upgrade: websocket\r\n"
+                       "Sec-WebSocket-Version: 13\r\n"
+                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+                       target, headers);
 
-    raw_send(fd, request, sizeof request - 1);
+    CHECK(len > 0 && (size_t)len < sizeof request);
+    raw_send(fd, request, (size_t)len);
+}
+
+void raw_request(int fd) {
+    raw_request_with(fd, "/", "");
 }
 
 int raw_client(ws_conn *server) {

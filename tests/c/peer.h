@@ -27,6 +27,8 @@ int raw_connect(ws_listener listener);
 int raw_client(ws_conn *server);
 /* A client's request for an upgrade. */
 void raw_request(int fd);
+/* The same for another target, with more headers, each of which ends with CR LF. */
+void raw_request_with(int fd, const char *target, const char *headers);
 
 void raw_send(int fd, const void *data, size_t len);
 /* Waits for exactly that many bytes. */
