@@ -9,10 +9,14 @@
 const char *check_test = "no test";
 
 ws_listener peer_listen(char *url) {
+    return peer_listen_with(url, NULL);
+}
+
+ws_listener peer_listen_with(char *url, const ws_options *options) {
     ws_listener listener;
     uint16_t port;
 
-    CHECK_STATUS(WS_OK, ws_listen("ws://127.0.0.1:0", NULL, &listener, NULL));
+    CHECK_STATUS(WS_OK, ws_listen("ws://127.0.0.1:0", options, &listener, NULL));
     CHECK_STATUS(WS_OK, ws_port(listener, &port, NULL));
     snprintf(url, 64, "ws://127.0.0.1:%u", port);
     return listener;
@@ -21,6 +25,7 @@ ws_listener peer_listen(char *url) {
 struct peer_dial {
     pthread_t thread;
     char url[64];
+    const ws_options *options;
     ws_conn ws;
     ws_error err;
     ws_status status;
@@ -29,15 +34,20 @@ struct peer_dial {
 static void *dial(void *argument) {
     peer_dial *dial = argument;
 
-    dial->status = ws_dial(dial->url, NULL, &dial->ws, &dial->err);
+    dial->status = ws_dial(dial->url, dial->options, &dial->ws, &dial->err);
     return NULL;
 }
 
 peer_dial *peer_dial_start(const char *url) {
+    return peer_dial_start_with(url, NULL);
+}
+
+peer_dial *peer_dial_start_with(const char *url, const ws_options *options) {
     peer_dial *started = calloc(1, sizeof *started);
 
     CHECK(started != NULL);
     snprintf(started->url, sizeof started->url, "%s", url);
+    started->options = options;
     CHECK(pthread_create(&started->thread, NULL, dial, started) == 0);
     return started;
 }
@@ -56,9 +66,14 @@ ws_status peer_dial_end(peer_dial *dial, ws_conn *ws, ws_error *err) {
 }
 
 void peer_pair(ws_conn *client, ws_conn *server) {
+    peer_pair_with(client, NULL, server, NULL);
+}
+
+void peer_pair_with(ws_conn *client, const ws_options *dial, ws_conn *server,
+                    const ws_options *listen) {
     char url[64];
-    ws_listener listener = peer_listen(url);
-    peer_dial *dialling = peer_dial_start(url);
+    ws_listener listener = peer_listen_with(url, listen);
+    peer_dial *dialling = peer_dial_start_with(url, dial);
 
     CHECK_STATUS(WS_OK, ws_accept(listener, server, WS_FOREVER, NULL));
     CHECK_STATUS(WS_OK, ws_upgrade(*server, NULL, NULL));
@@ -99,8 +114,12 @@ void raw_request(int fd) {
 }
 
 int raw_client(ws_conn *server) {
+    return raw_client_with(server, NULL);
+}
+
+int raw_client_with(ws_conn *server, const ws_options *options) {
     char url[64];
-    ws_listener listener = peer_listen(url);
+    ws_listener listener = peer_listen_with(url, options);
     int fd = raw_connect(listener);
 
     raw_request(fd);
@@ -109,6 +128,11 @@ int raw_client(ws_conn *server) {
     CHECK_NUMBER(101, raw_receive_status(fd));
     CHECK_STATUS(WS_OK, ws_listener_close(listener, NULL));
     return fd;
+}
+
+void raw_end(ws_conn server, int fd) {
+    CHECK_STATUS(WS_OK, ws_abort(server, NULL));
+    close(fd);
 }
 
 void raw_send(int fd, const void *data, size_t len) {
@@ -135,15 +159,20 @@ void raw_receive(int fd, void *data, size_t len) {
     }
 }
 
-int raw_receive_status(int fd) {
-    char head[4096];
+void raw_receive_head(int fd, char *head) {
     size_t len = 0;
 
     do {
-        CHECK(len < sizeof head - 1);
+        CHECK(len < 4095);
         raw_receive(fd, head + len, 1);
         head[++len] = '\0';
     } while (len < 4 || strcmp(head + len - 4, "\r\n\r\n") != 0);
+}
+
+int raw_receive_status(int fd) {
+    char head[4096];
+
+    raw_receive_head(fd, head);
     CHECK(strncmp(head, "HTTP/1.1 ", 9) == 0);
     return atoi(head + 9);
 }
@@ -188,13 +217,17 @@ int raw_receive_frame(int fd, void *payload, size_t *len) {
     return header[0];
 }
 
-void raw_ping(int fd) {
+void raw_frame_is(int fd, int first, const char *expected, size_t len) {
     char payload[125];
-    size_t len;
+    size_t got;
 
+    CHECK_NUMBER(first, raw_receive_frame(fd, payload, &got));
+    CHECK(got == len && memcmp(payload, expected, len) == 0);
+}
+
+void raw_ping(int fd) {
     raw_send_frame(fd, FIN | PING, "there?", 6);
-    CHECK_NUMBER(FIN | PONG, raw_receive_frame(fd, payload, &len));
-    CHECK(len == 6 && memcmp(payload, "there?", 6) == 0);
+    raw_frame_is(fd, FIN | PONG, "there?", 6);
 }
 
 struct raw_server {
@@ -203,20 +236,27 @@ struct raw_server {
     const char *answer;
 };
 
+int raw_listen(char *url) {
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    CHECK(fd >= 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(bind(fd, (struct sockaddr *)&address, size) == 0);
+    CHECK(listen(fd, 8) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
+    snprintf(url, 64, "ws://127.0.0.1:%u/", ntohs(address.sin_port));
+    return fd;
+}
+
 static void *serve(void *argument) {
     raw_server *server = argument;
     char request[4096];
-    size_t len = 0;
     int fd = accept(server->fd, NULL, NULL);
 
     CHECK(fd >= 0);
-    do {
-        ssize_t received = recv(fd, request + len, sizeof request - 1 - len, 0);
-
-        CHECK(received > 0);
-        len += (size_t)received;
-        request[len] = '\0';
-    } while (strstr(request, "\r\n\r\n") == NULL);
+    raw_receive_head(fd, request);
     raw_send(fd, server->answer, strlen(server->answer));
     close(fd);
     return NULL;
@@ -224,18 +264,10 @@ static void *serve(void *argument) {
 
 raw_server *raw_server_start(const char *answer, char *url) {
     raw_server *server = calloc(1, sizeof *server);
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t size = sizeof address;
 
     CHECK(server != NULL);
     server->answer = answer;
-    server->fd = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(server->fd >= 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    CHECK(bind(server->fd, (struct sockaddr *)&address, size) == 0);
-    CHECK(listen(server->fd, 1) == 0);
-    CHECK(getsockname(server->fd, (struct sockaddr *)&address, &size) == 0);
-    snprintf(url, 64, "ws://127.0.0.1:%u/", ntohs(address.sin_port));
+    server->fd = raw_listen(url);
     CHECK(pthread_create(&server->thread, NULL, serve, server) == 0);
     return server;
 }

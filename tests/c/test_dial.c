@@ -42,7 +42,7 @@ static void what_no_dial_could_use_is_an_invalid_argument(void) {
     fails(WS_INVALID_ARGUMENT, "ws://\xFF/");
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_dial("ws://127.0.0.1:1/", NULL, NULL, NULL));
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_dial(NULL, NULL, NULL, NULL));
-    CHECK_STATUS(WS_INVALID_ARGUMENT,
+    CHECK_STATUS(WS_BAD_HANDLE,
                  ws_dial("ws://127.0.0.1:1/", (ws_options *)(void *)&not_options, &ws, NULL));
     CHECK(ws == 7);
 }

@@ -8,15 +8,39 @@
 static ws_message initialised = WS_MESSAGE_INIT;
 
 static void the_version_is_the_packages(void) {
+    char version[32];
+
     CHECK_TEXT(TALKWS_TEST_VERSION, ws_version());
+    CHECK_TEXT(TALKWS_TEST_VERSION, TALKWS_VERSION);
+    snprintf(version, sizeof version, "%d.%d.%d", TALKWS_VERSION_MAJOR, TALKWS_VERSION_MINOR,
+             TALKWS_VERSION_PATCH);
+    CHECK_TEXT(TALKWS_TEST_VERSION, version);
+    CHECK_NUMBER(TALKWS_VERSION_MAJOR << 16 | TALKWS_VERSION_MINOR << 8 | TALKWS_VERSION_PATCH,
+                 TALKWS_VERSION_NUMBER);
+}
+
+static void a_feature_is_there_or_not(void) {
+    ws_listener listener = 7;
+
+    /* What a build says it cannot do is what it refuses. */
+    CHECK_NUMBER(ws_has(WS_FEATURE_TLS) ? WS_OK : WS_UNSUPPORTED,
+                 ws_listen("wss://127.0.0.1:0", NULL, &listener, NULL));
+    CHECK_NUMBER(1, ws_has(WS_FEATURE_KEEPALIVE));
+    for (int32_t feature = WS_FEATURE_TLS; feature <= WS_FEATURE_KEEPALIVE; feature++)
+        CHECK(ws_has(feature) == 0 || ws_has(feature) == 1);
+    CHECK_NUMBER(0, ws_has(0));
+    CHECK_NUMBER(0, ws_has(WS_FEATURE_KEEPALIVE + 1));
+    CHECK_NUMBER(0, ws_has(-1));
+    CHECK_NUMBER(0, ws_has(INT32_MIN));
+    CHECK_NUMBER(0, ws_has(INT32_MAX));
 }
 
 static void every_status_has_a_text(void) {
     CHECK_TEXT("no error", ws_strerror(WS_OK));
-    for (ws_status status = WS_INTERNAL; status <= WS_OK; status++)
+    for (ws_status status = WS_NOT_FOUND; status <= WS_OK; status++)
         CHECK(strcmp(ws_strerror(status), "unknown status") != 0);
     CHECK_TEXT("unknown status", ws_strerror(1));
-    CHECK_TEXT("unknown status", ws_strerror(WS_INTERNAL - 1));
+    CHECK_TEXT("unknown status", ws_strerror(WS_NOT_FOUND - 1));
     CHECK_TEXT("unknown status", ws_strerror(INT32_MIN));
     CHECK_TEXT("unknown status", ws_strerror(INT32_MAX));
 }
@@ -44,6 +68,7 @@ static void layouts_are_frozen(void) {
     CHECK(offsetof(ws_counters, pings_sent) == 40);
     CHECK(offsetof(ws_counters, pongs_received) == 48);
     CHECK(offsetof(ws_counters, round_trip_us) == 56);
+    CHECK(offsetof(ws_counters, private_room) == 64);
     CHECK(sizeof(ws_counters) == 128);
     CHECK(initialised.data == NULL && initialised.len == 0 && initialised.type == 0);
 }
@@ -91,6 +116,7 @@ static void a_long_error_is_cut_between_two_characters(void) {
 int main(void) {
     const check_case cases[] = {
         TEST(the_version_is_the_packages),
+        TEST(a_feature_is_there_or_not),
         TEST(every_status_has_a_text),
         TEST(layouts_are_frozen),
         TEST(an_error_is_written_on_failure_only),

@@ -14,7 +14,7 @@ static void what_no_listener_could_use_is_an_invalid_argument(void) {
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_listen(NULL, NULL, &listener, NULL));
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_listen("ws://127.0.0.1:0", NULL, NULL, NULL));
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_listen("ws://\xFF:0", NULL, &listener, NULL));
-    CHECK_STATUS(WS_INVALID_ARGUMENT, ws_listen("ws://127.0.0.1:0", options, &listener, NULL));
+    CHECK_STATUS(WS_BAD_HANDLE, ws_listen("ws://127.0.0.1:0", options, &listener, NULL));
     CHECK_STATUS(WS_INVALID_URL, ws_listen("127.0.0.1", NULL, &listener, NULL));
     CHECK_STATUS(WS_INVALID_URL, ws_listen("ws://127.0.0.1:0/?a=b", NULL, &listener, NULL));
     CHECK_STATUS(WS_UNSUPPORTED, ws_listen("wss://127.0.0.1:0", NULL, &listener, NULL));
@@ -138,9 +138,8 @@ static void a_refusal_says_why_and_ends_the_handle(void) {
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_refuse(ws, -1, NULL, NULL, NULL));
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_refuse(ws, 403 + 65536, NULL, NULL, NULL));
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_refuse(ws, 403, "\xFF", NULL, NULL));
-    CHECK_STATUS(WS_INVALID_ARGUMENT,
-                 ws_refuse(ws, 403, NULL, (ws_options *)(void *)&not_options, NULL));
-    CHECK_STATUS(WS_INVALID_ARGUMENT, ws_upgrade(ws, (ws_options *)(void *)&not_options, NULL));
+    CHECK_STATUS(WS_BAD_HANDLE, ws_refuse(ws, 403, NULL, (ws_options *)(void *)&not_options, NULL));
+    CHECK_STATUS(WS_BAD_HANDLE, ws_upgrade(ws, (ws_options *)(void *)&not_options, NULL));
     CHECK_STATUS(WS_OK, ws_refuse(ws, 403, "Not you.\n", NULL, NULL));
     CHECK_STATUS(WS_BAD_HANDLE, ws_refuse(ws, 403, NULL, NULL, NULL));
     CHECK_STATUS(WS_BAD_HANDLE, ws_close(ws, WS_CLOSE_NORMAL, NULL, NULL));

@@ -112,7 +112,16 @@ static void what_cannot_be_sent_harms_nothing(void) {
     ws_message msg = WS_MESSAGE_INIT;
     ws_conn client, server;
     ws_error err;
-    const int32_t types[] = {0, 3, -1, 8, WS_TEXT | 0x100, INT32_MAX, INT32_MIN};
+    const int32_t types[] = {0,
+                             3,
+                             -1,
+                             8,
+                             WS_TEXT | 0x400,
+                             WS_MORE,
+                             WS_DONTWAIT,
+                             WS_TEXT | WS_BINARY | WS_MORE,
+                             INT32_MAX,
+                             INT32_MIN};
 
     peer_pair(&client, &server);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
