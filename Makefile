@@ -68,6 +68,11 @@ c-library: tools
 	$(CARGO) build --release -p talkws-c
 	@ln -sf $(notdir $(LIBRARY)) $(TARGET)/release/$(SONAME)
 
+# With faults on demand, for tests/c.
+.PHONY: faulty-c-library
+faulty-c-library: tools
+	$(CARGO) build -p talkws-c --features testing --target-dir $(TARGET)/testing
+
 $(LIBRARY): c-library
 	@test -e $@
 

@@ -52,14 +52,18 @@ pub(crate) fn or<T>(otherwise: T, body: impl FnOnce() -> Option<T>) -> T {
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Failure {
-    let what = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
-        _ => "a panic without words".to_owned(),
+    let other = match panic.downcast::<String>() {
+        Ok(text) => return Failure::Internal(*text),
+        Err(other) => other,
     };
-    // Whatever a panic carries, dropping it must not start another one.
-    std::mem::forget(panic);
-    Failure::Internal(what)
+    match other.downcast::<&str>() {
+        Ok(text) => Failure::Internal((*text).to_owned()),
+        Err(other) => {
+            // Whatever it carries, dropping it must not start another panic.
+            std::mem::forget(other);
+            Failure::Internal("a panic without words".to_owned())
+        }
+    }
 }
 
 #[cfg(test)]
