@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -91,6 +92,8 @@ int raw_connect(ws_listener listener) {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CHECK(fd >= 0);
     CHECK(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    /* What is sent is there at once, however little it is. */
+    CHECK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) == 0);
     return fd;
 }
 
