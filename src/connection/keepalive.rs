@@ -5,34 +5,64 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Weak};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+// Not parking_lot's: its table of waiting threads is one for the process, and in a child of `fork`
+// the thread that waits here would still stand in it.
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
 
 use super::{Phase, Shared};
 use crate::error::{Error, Result};
 use crate::options::Keepalive;
 
-static TIMER: Timer = Timer {
-    state: Mutex::new(State {
-        process: 0,
-        watches: BinaryHeap::new(),
-    }),
-    is_sooner: Condvar::new(),
-};
+/// The timer of this process, or of its parent, which is not ours to touch.
+static TIMER: AtomicPtr<Timer> = AtomicPtr::new(ptr::null_mut());
 
 struct Timer {
+    process: u32,
     state: Mutex<State>,
     /// Told when a connection came that must be looked at before all others.
     is_sooner: Condvar,
 }
 
+#[derive(Default)]
 struct State {
-    /// The process in which the thread runs, or 0. A child of `fork` has no such thread.
-    process: u32,
+    is_running: bool,
     watches: BinaryHeap<Reverse<Watch>>,
+}
+
+impl Timer {
+    fn of_this_process() -> &'static Timer {
+        let process = std::process::id();
+        loop {
+            let known = TIMER.load(Ordering::Acquire);
+            // SAFETY: NULL, or put there below and never freed.
+            if let Some(timer) = unsafe { known.as_ref() }
+                && timer.process == process
+            {
+                return timer;
+            }
+            let ours = Box::into_raw(Box::new(Timer {
+                process,
+                state: Mutex::default(),
+                is_sooner: Condvar::new(),
+            }));
+            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            if TIMER
+                .compare_exchange(known, ours, success, failure)
+                .is_err()
+            {
+                // SAFETY: just made, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(ours) });
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A connection, and when to look at it again.
@@ -76,38 +106,38 @@ pub(super) fn watch(connection: &Arc<Shared>, keepalive: Keepalive) -> Result<()
         times_heard: connection.tally.times_heard(),
         silent_since: now,
     };
-    let mut state = TIMER.state.lock();
-    if state.process != std::process::id() {
-        // What a parent process watched is not ours to keep alive.
-        state.watches.clear();
+    let timer = Timer::of_this_process();
+    let mut state = timer.lock();
+    if !state.is_running {
         thread::Builder::new()
             .name("talkws-keepalive".into())
-            .spawn(run)
+            .spawn(|| run(timer))
             .map_err(|error| Error::io("keepalive: start its thread", error))?;
-        state.process = std::process::id();
+        state.is_running = true;
     }
     state.watches.push(Reverse(watch));
-    TIMER.is_sooner.notify_one();
+    timer.is_sooner.notify_one();
     Ok(())
 }
 
 /// The thread.
-fn run() {
-    let mut state = TIMER.state.lock();
+fn run(timer: &Timer) {
+    let mut state = timer.lock();
     while let Some(Reverse(next)) = state.watches.peek() {
-        let at = next.at;
-        if at > Instant::now() {
-            TIMER.is_sooner.wait_until(&mut state, at);
+        let wait = next.at.saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            let waited = timer.is_sooner.wait_timeout(state, wait);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        let Some(Reverse(watch)) = state.watches.pop() else {
-            continue;
-        };
+        let due = state.watches.pop();
         // Looking at it takes system calls, and may end it: others may join meanwhile.
-        let again = parking_lot::MutexGuard::unlocked(&mut state, || watch.look());
+        drop(state);
+        let again = due.and_then(|Reverse(watch)| watch.look());
+        state = timer.lock();
         state.watches.extend(again.map(Reverse));
     }
-    state.process = 0;
+    state.is_running = false;
 }
 
 impl Watch {

@@ -1,15 +1,16 @@
 //! `ws_options`: what a caller can choose.
 //!
-//! A program holds a pointer that is never followed: it names an entry of a table, so that one that
-//! was freed, or made up, is an error and does no harm.
+//! A program holds a pointer that is never followed: it is a number of an entry in a table, and no
+//! number is given out twice, so that one that was freed, or made up, is an error and does no harm.
 
 pub mod handshake;
 pub mod limits;
 pub mod sockets;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::{DialOptions, Error, ListenOptions, RefuseOptions, UpgradeOptions};
 use once_cell::sync::Lazy;
@@ -42,12 +43,31 @@ pub(crate) struct Choices {
 
 type Entry = Arc<Mutex<Choices>>;
 
-/// By the address at which the choices are, which is what the program holds.
-static TABLE: Lazy<Mutex<HashMap<usize, Entry>>> = Lazy::new(Mutex::default);
+struct Table {
+    entries: HashMap<usize, Entry>,
+    last: usize,
+}
+
+/// From one number to the next. Odd, so that all come before the first one returns; large, so that
+/// a number with a small mistake is none.
+const NEXT: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize | 1;
+
+static TABLE: Lazy<Mutex<Table>> = Lazy::new(|| {
+    let table = Table {
+        entries: HashMap::new(),
+        last: RandomState::new().hash_one(NEXT) as usize,
+    };
+    Mutex::new(table)
+});
+
+fn table() -> MutexGuard<'static, Table> {
+    // Nothing that holds it can panic halfway.
+    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn entry(options: *const ws_options) -> Result<Entry, Failure> {
-    let table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
-    table
+    table()
+        .entries
         .get(&options.addr())
         .cloned()
         .ok_or(Failure::BadOptions)
@@ -97,12 +117,15 @@ unsafe fn change(
 pub extern "C" fn ws_options_new() -> *mut ws_options {
     guard::or(ptr::null_mut(), || {
         memory::check().ok()?;
-        let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
-        table.try_reserve(1).ok()?;
-        let entry = Entry::default();
-        let address = Arc::as_ptr(&entry);
-        table.insert(address.addr(), entry);
-        Some(address.cast::<ws_options>().cast_mut())
+        let mut table = table();
+        table.entries.try_reserve(1).ok()?;
+        let mut number = table.last.wrapping_add(NEXT);
+        while number == 0 || table.entries.contains_key(&number) {
+            number = number.wrapping_add(NEXT);
+        }
+        table.last = number;
+        table.entries.insert(number, Entry::default());
+        Some(ptr::without_provenance_mut(number))
     })
 }
 
@@ -114,9 +137,8 @@ pub extern "C" fn ws_options_new() -> *mut ws_options {
 #[unsafe(no_mangle)]
 pub extern "C" fn ws_options_free(options: *mut ws_options) {
     guard::or((), || {
-        let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = table.remove(&options.addr());
-        drop(table);
+        // Dropped after the table is free again.
+        let entry = table().entries.remove(&options.addr());
         entry.map(drop)
     });
 }
