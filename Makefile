@@ -37,8 +37,16 @@ lint: tools build-python ## Formatting, lints and types, of Rust, C and Python
 	@$(PYTHON) tests/run/lint.py
 
 .PHONY: bench
-bench: tools ## Measure speed
+bench: tools bench-c ## Measure speed
 	$(CARGO) bench
+
+.PHONY: bench-c
+bench-c: tools ## Measure what the C layer costs
+	$(CARGO) build --release -p talkws-c --features testing --target-dir $(TARGET)/testing
+	@mkdir -p $(TARGET)/c
+	$(CC) $(C_WARNINGS) $(CFLAGS) -Iinclude -Itests/c -o $(TARGET)/c/c_layer \
+	    benches/c_layer.c $(TARGET)/testing/release/libtalkws.a $(STATIC_LIBS) -lm
+	$(TARGET)/c/c_layer
 
 .PHONY: fuzz
 fuzz: tools ## Fuzz each target for a minute

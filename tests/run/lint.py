@@ -21,7 +21,8 @@ from workspace import ROOT, TARGET, VENV_PYTHON
 CARGO = os.environ.get("CARGO", "cargo")
 TIMEOUT = 1800.0
 C_FLAGS = (
-    *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"),
+    *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"),
+    *("-Iinclude", "-Itests/c"),
     *("-c", "-o", "/dev/null"),
 )
 # Each is checked by itself: programs in different folders may have the same name. A folder's
@@ -76,7 +77,7 @@ def rust_checks() -> Iterator[Check]:
 
 def c_checks() -> Iterator[Check]:
     # include/talkws.h is generated, and a test of the C suite keeps it fresh.
-    sources = files("examples/*.c", "tests/c/**/*.c", "tests/c/**/*.h")
+    sources = files("examples/*.c", "benches/*.c", "tests/c/**/*.c", "tests/c/**/*.h")
     yield Check(
         "clang-format",
         ["clang-format", "--dry-run", "-Werror", *sources],
@@ -84,7 +85,7 @@ def c_checks() -> Iterator[Check]:
         "Debian, Ubuntu: apt install clang-format",
     )
     for compiler in ("gcc", "clang"):
-        for source in files("examples/*.c"):
+        for source in files("examples/*.c", "benches/*.c"):
             yield Check(
                 f"{compiler} {source.relative_to(ROOT)}",
                 [compiler, *C_FLAGS, source],
