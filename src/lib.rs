@@ -44,7 +44,8 @@
 //! a lock of its own: one thread may be blocked in [`read`](Connection::read) for hours while
 //! others [`write`](Connection::write). Messages are written whole, one after the other.
 //!
-//! Nothing here starts a thread, but for a resolver while a dial waits for a name.
+//! Nothing here starts a thread, but for a resolver while a dial waits for a name, and one timer
+//! for all connections of the process that want [keepalive](DialOptions::keepalive).
 //!
 //! # Deadlines
 //!
@@ -58,7 +59,24 @@
 //!
 //! Whoever reads answers Pings and makes the closing handshake, so a program that wants to
 //! notice the end of a connection should read from it. [`ping`](Connection::ping) sends a Ping;
-//! [`last_pong`](Connection::last_pong) is the newest answer.
+//! [`last_pong`](Connection::last_pong) is the newest answer, and
+//! [`counters`](Connection::counters) tell how long it took.
+//!
+//! # Streams
+//!
+//! [`read_some`](Connection::read_some) and [`write_part`](Connection::write_part) read and write a
+//! message of any size in bounded memory. [`write_more`](Connection::write_more) lets several small
+//! messages leave in one system call.
+//!
+//! # Event loops
+//!
+//! A connection has a descriptor to wait for (`AsRawFd`); [`pending`](Connection::pending) tells what
+//! waits inside. Read with a deadline of `Duration::ZERO`, and write so too.
+//!
+//! # Log
+//!
+//! What happens of its own accord is logged through the crate `log`, under the targets
+//! `talkws::client` and `talkws::server`. Nothing is ever printed.
 //!
 //! # Closing
 //!
@@ -84,8 +102,7 @@
 //!
 //! # Not yet
 //!
-//! `wss` (TLS), permessage-deflate, proxies and Unix sockets, and keepalive are not there yet;
-//! `wss` URLs give [`Error::Unsupported`]. The crate needs a Unix (Linux, macOS, a BSD).
+//! `wss` (TLS), permessage-deflate, proxies and Unix sockets are not there yet; `wss` URLs give [`Error::Unsupported`]. The crate needs a Unix (Linux, macOS, a BSD).
 
 #[cfg(not(unix))]
 compile_error!("talkws needs poll(2) and MSG_DONTWAIT: it runs on Linux, macOS and the BSDs");
