@@ -18,7 +18,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -108,6 +108,8 @@ enum Phase {
 struct Status {
     /// What this end closes with, once it does so of its own accord.
     closing: Option<CloseInfo>,
+    /// When the closing has taken as long as it may.
+    close_by: Option<Instant>,
     /// With what the connection ended.
     end: Option<Error>,
     last_pong: Option<Box<[u8]>>,
@@ -273,8 +275,9 @@ impl Connection {
 
     /// Writes a part of a message, as a frame of its own (RFC 6455, 5.4).
     ///
-    /// The parts of one message need the same `kind`, and the last one `is_last`. Between them
-    /// Pings and Pongs may go out; other messages wait until the last part was written. It is
+    /// The parts of one message need the same `kind` and the same thread, and the last one
+    /// `is_last`. Between them Pings and Pongs may go out; other messages, and their parts, wait
+    /// until the last part was written. It is
     /// [`Error::InvalidState`] to write another message from the thread that wrote the last part,
     /// since that could never end. A character of a text may be divided between parts; a part
     /// that cannot be UTF-8 with those before it is refused ([`Error::InvalidArgument`]), and
@@ -514,6 +517,13 @@ impl Shared {
         }
     }
 
+    fn fuse(&self) -> Fuse<'_> {
+        Fuse {
+            shared: self,
+            panicked_before: std::thread::panicking(),
+        }
+    }
+
     /// Begins to close; false if that was done before.
     fn begin_closing(&self, info: CloseInfo) -> bool {
         let mut status = self.status.lock();
@@ -521,6 +531,7 @@ impl Shared {
             return false;
         }
         status.closing = Some(info);
+        status.close_by = Instant::now().checked_add(self.close_timeout);
         self.phase.store(Phase::Closing as u8, Ordering::Release);
         true
     }
@@ -540,6 +551,23 @@ impl Role {
         match self {
             Role::Client => "talkws::client",
             Role::Server => "talkws::server",
+        }
+    }
+}
+
+/// Ends the connection when the thread that holds this panics: what the panic left behind in a
+/// half, such as a torn frame, must not be gone on with.
+struct Fuse<'a> {
+    shared: &'a Shared,
+    panicked_before: bool,
+}
+
+impl Drop for Fuse<'_> {
+    fn drop(&mut self) {
+        if !self.panicked_before && std::thread::panicking() {
+            self.shared.end(Error::Aborted {
+                attempt: "connection: a panic in the middle of a call".into(),
+            });
         }
     }
 }

@@ -33,6 +33,10 @@ pub use request::Request;
 /// descriptors or memory left for them.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
+/// How many rounds a call whose deadline has passed still makes: a timeout of zero is to find the
+/// client that is there.
+const MAX_LATE: usize = 16;
+
 /// Longer than anybody waits for a request, and not too long for the clock.
 const LONGEST_HANDSHAKE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -119,6 +123,14 @@ struct Shared {
     handshakes: Mutex<Handshakes>,
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // A request may outlive the listener: nobody drives its refusal then.
+        self.mailbox.is_closed.store(true, Ordering::Release);
+        self.mailbox.returned.lock().clear();
+    }
+}
+
 /// What comes to a listener from other threads.
 struct Mailbox {
     is_closed: AtomicBool,
@@ -185,6 +197,8 @@ impl Listener {
         };
         let mut handshakes =
             crate::connection::lock(&self.shared.handshakes, deadline).map_err(halted)?;
+        let mut rounds = 0;
+        let mut late = 0;
         loop {
             if self.shared.mailbox.is_closed.load(Ordering::Acquire) {
                 let attempt = format!("accept on {}", self.shared.url).into();
@@ -192,6 +206,17 @@ impl Listener {
             }
             if let Some(request) = handshakes.ready.pop_front() {
                 return Ok(request);
+            }
+            // Clients that always have something to say do not keep a call for ever.
+            rounds += 1;
+            if rounds > MAX_LATE && deadline.is_interrupted() {
+                return Err(halted(Halt::Interrupted));
+            }
+            if deadline.has_passed() {
+                late += 1;
+                if late > MAX_LATE {
+                    return Err(halted(Halt::TimedOut));
+                }
             }
             handshakes.round(&self.shared, deadline).map_err(halted)?;
         }

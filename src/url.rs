@@ -31,8 +31,8 @@ impl Url {
             Err(error) => return Err(Error::invalid_url(text, error.to_string())),
         };
         match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => {
+            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => {}
+            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => {
                 let reason = format!("{text}: wss needs TLS, which this build does not have");
                 return Err(Error::Unsupported(reason.into()));
             }
@@ -59,10 +59,9 @@ impl Url {
                 Err(_) => return wrong("the port must be a number from 0 to 65535"),
             },
         };
-        let after_authority = text
-            .find(authority.as_str())
-            .map(|at| at + authority.as_str().len());
-        let has_path = after_authority.is_some_and(|at| text[at..].starts_with('/'));
+        let after_scheme = text.split_once("://").map_or("", |(_, rest)| rest);
+        let end_of_host = after_scheme.find(['/', '?']);
+        let has_path = end_of_host.is_some_and(|end| after_scheme[end..].starts_with('/'));
         Ok(Url {
             text: text.to_owned(),
             host: host.to_owned(),
@@ -91,6 +90,10 @@ mod tests {
         );
         assert!(Url::parse("ws://h/").unwrap().has_path);
         assert!(!Url::parse("ws://h?q").unwrap().has_path);
+        assert!(!Url::parse("ws://h?q=/").unwrap().has_path);
+        // Hosts whose names are found in the scheme.
+        assert!(Url::parse("ws://ws/chat").unwrap().has_path);
+        assert!(Url::parse("WS://s/chat").unwrap().has_path);
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 use std::net::Shutdown;
 
+use super::reader::Reader;
 use super::{Phase, Shared, lock};
 use crate::close::{CloseCode, CloseInfo, ClosedBy};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Violation};
 use crate::protocol::Role;
 use crate::protocol::encoder::check_close;
+use crate::transport::Halt;
 
 impl Shared {
     pub(super) fn close(&self, code: CloseCode, reason: &str, deadline: Deadline) -> Result<()> {
         check_close(code, reason)?;
-        let deadline = deadline.or_sooner(self.close_timeout);
         let info = CloseInfo {
             code,
             reason: reason.to_owned(),
@@ -20,7 +21,7 @@ impl Shared {
         };
         self.begin_closing(info);
         if self.phase() != Phase::Ended {
-            self.close_and_wait(deadline)?;
+            self.close_and_wait(self.until_closed(deadline))?;
         }
         match self.end_error() {
             Error::Closed(_) => Ok(()),
@@ -67,8 +68,13 @@ impl Shared {
     }
 
     /// Answers the peer's Close, or takes it as the answer to ours, and ends the connection.
-    pub(super) fn peer_closed(&self, code: CloseCode, reason: String, deadline: Deadline) -> Error {
-        let deadline = deadline.or_sooner(self.close_timeout);
+    ///
+    /// Somebody may be in the middle of a message, which goes before the answer; when the caller
+    /// has no time for that, the next read goes on with this, until the close timeout has passed.
+    pub(super) fn peer_closed(&self, reader: &mut Reader, deadline: Deadline) -> Error {
+        let Some((code, reason)) = reader.peer_close.clone() else {
+            return self.end_error();
+        };
         let by_peer = CloseInfo {
             code,
             reason: reason.clone(),
@@ -76,21 +82,39 @@ impl Shared {
         };
         self.begin_closing(by_peer);
         let by = self.closed_by();
-        if by == ClosedBy::Peer {
-            // Who cannot take the answer in time does without.
-            let _ = self.send_close(deadline);
+        match self.send_close(self.until_closed(deadline)) {
+            Err(Error::TimedOut { .. }) if !self.close_time_is_up() => {
+                return Halt::TimedOut.into_error("read", self);
+            }
+            Err(Error::Interrupted { .. }) => return Halt::Interrupted.into_error("read", self),
+            // Who cannot take the answer does without.
+            Ok(()) | Err(_) => {}
         }
+        let closed = Error::Closed(CloseInfo { code, reason, by });
+        // However the stream ends now: both have said goodbye.
+        self.status.lock().end.get_or_insert(closed.clone());
         if self.role == Role::Client {
             // The server is the first to close TCP (RFC 6455, 7.1.1).
-            self.drain(deadline);
+            self.drain(self.until_closed(deadline));
         }
-        self.end(Error::Closed(CloseInfo { code, reason, by }))
+        self.end(closed)
+    }
+
+    /// `deadline`, or the end of the close timeout, which began when the closing did.
+    fn until_closed(&self, deadline: Deadline) -> Deadline {
+        match self.status.lock().close_by {
+            Some(close_by) => deadline.or_sooner(close_by),
+            None => deadline.or_sooner(self.close_timeout),
+        }
+    }
+
+    fn close_time_is_up(&self) -> bool {
+        self.until_closed(Deadline::NEVER).has_passed()
     }
 
     /// Fails the connection (RFC 6455, 7.1.7): says why with a Close, lets the peer read that,
     /// and ends.
     pub(super) fn fail(&self, violation: Violation, deadline: Deadline) -> Error {
-        let deadline = deadline.or_sooner(self.close_timeout);
         let code = violation.close_code();
         let info = CloseInfo {
             code,
@@ -98,6 +122,7 @@ impl Shared {
             by: ClosedBy::Local,
         };
         self.begin_closing(info);
+        let deadline = self.until_closed(deadline);
         self.status
             .lock()
             .end

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use super::{Phase, Shared, lock};
-use crate::close::ClosedBy;
+use crate::close::{CloseCode, ClosedBy};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Violation};
 use crate::message::{Message, MessageKind, Part};
@@ -25,7 +25,8 @@ const IN_PLACE: usize = 16 * 1024;
 const PIECE: usize = 256 * 1024;
 
 /// How often a call whose deadline has passed still receives what is there without waiting: a
-/// timeout of zero is to find a message that has come, but no flood may outlast a deadline.
+/// timeout of zero is to find a message that has come, but no flood may outlast a deadline. As
+/// often it asks whether it was interrupted.
 const MAX_LATE: usize = 64;
 
 /// What is reserved for a payload of which nothing has come yet.
@@ -43,6 +44,8 @@ pub(super) struct Reader {
     /// The payload, so far, of a message whose reading was interrupted.
     partial: Vec<u8>,
     parts: Parts,
+    /// The peer's Close, from when it has come until the connection has ended.
+    pub peer_close: Option<(CloseCode, String)>,
 }
 
 /// How far the reading of a message in parts has come (`read_some`).
@@ -101,6 +104,8 @@ pub(super) enum Stop {
     NoMemory,
     /// The peer broke the protocol.
     Violation(Violation),
+    /// The peer has closed.
+    PeerClosed(CloseCode, String),
     /// The connection is over, in order or not, and everything about that was done.
     Ended(Error),
 }
@@ -117,15 +122,23 @@ impl From<Violation> for Stop {
     }
 }
 
-/// Counts how often a call goes on after its deadline.
+/// Keeps a call that always finds something from going on for ever.
 #[derive(Default)]
-struct Late(usize);
+struct Patience {
+    receives: usize,
+    late: usize,
+}
 
-impl Late {
+impl Patience {
+    /// Before each receive.
     fn check(&mut self, deadline: Deadline) -> Result<(), Stop> {
+        self.receives += 1;
+        if self.receives.is_multiple_of(MAX_LATE) && deadline.is_interrupted() {
+            return Err(Halt::Interrupted.into());
+        }
         if deadline.has_passed() {
-            self.0 += 1;
-            if self.0 > MAX_LATE {
+            self.late += 1;
+            if self.late > MAX_LATE {
                 return Err(Halt::TimedOut.into());
             }
         }
@@ -151,6 +164,7 @@ impl Reader {
             ahead,
             partial: Vec::new(),
             parts: Parts::default(),
+            peer_close: None,
         }
     }
 
@@ -212,8 +226,12 @@ impl Shared {
     fn read_payload(&self, payload: &mut Vec<u8>, deadline: Deadline) -> Result<MessageKind> {
         let mut reader =
             lock(&self.reader, deadline).map_err(|halt| halt.into_error("read", self))?;
+        let _fuse = self.fuse();
         if self.phase() == Phase::Ended {
             return Err(self.end_error());
+        }
+        if reader.peer_close.is_some() {
+            return Err(self.peer_closed(&mut reader, deadline));
         }
         if reader.parts.is_open {
             let reason = "read: the message was begun with read_some; read its rest so too";
@@ -251,8 +269,12 @@ impl Shared {
         }
         let mut reader =
             lock(&self.reader, deadline).map_err(|halt| halt.into_error("read some", self))?;
+        let _fuse = self.fuse();
         if self.phase() == Phase::Ended {
             return Err(self.end_error());
+        }
+        if reader.peer_close.is_some() {
+            return Err(self.peer_closed(&mut reader, deadline));
         }
         let part = match self.read_part(&mut reader, buffer, deadline) {
             Ok(part) => part,
@@ -268,7 +290,7 @@ impl Shared {
         buffer: &mut [MaybeUninit<u8>],
         deadline: Deadline,
     ) -> Result<Part, Stop> {
-        let mut late = Late::default();
+        let mut patience = Patience::default();
         loop {
             if self.is_closing_locally() {
                 return Err(Stop::Ended(self.discard(reader, deadline)));
@@ -276,10 +298,10 @@ impl Shared {
             if let Some(part) = reader.take_part(buffer) {
                 return Ok(part);
             }
-            late.check(deadline)?;
+            patience.check(deadline)?;
             let mut partial = std::mem::take(&mut reader.partial);
             let step = if !reader.ahead.is_empty() {
-                self.decode_ahead(reader, &mut partial, deadline)
+                self.decode_ahead(reader, &mut partial)
             } else if reader.missing_payload() >= IN_PLACE && buffer.len() >= DIRECT_PART {
                 reader.partial = partial;
                 if let Some(part) = self.receive_part(reader, buffer, deadline)? {
@@ -308,7 +330,7 @@ impl Shared {
             unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<u8>(), len) };
         let kind = reader.decoder.message().unwrap_or_default();
         let event = reader.decoder.decode_in_place(bytes)?;
-        let is_last = self.handle(event, &mut reader.partial, deadline)?.is_some();
+        let is_last = self.handle(event, &mut reader.partial)?.is_some();
         reader.end_part(is_last);
         // A close that began meanwhile drops what comes after it.
         Ok((!self.is_closing_locally()).then_some(Part { kind, len, is_last }))
@@ -316,6 +338,9 @@ impl Shared {
 
     /// Drops what comes until the peer's Close, or the end.
     pub(super) fn discard(&self, reader: &mut Reader, deadline: Deadline) -> Error {
+        if reader.peer_close.is_some() {
+            return self.peer_closed(reader, deadline);
+        }
         let mut payload = std::mem::take(&mut reader.partial);
         reader.parts = Parts::default();
         loop {
@@ -340,6 +365,10 @@ impl Shared {
     fn stopped(&self, reader: &mut Reader, stop: Stop, deadline: Deadline) -> Error {
         match stop {
             Stop::Ended(error) => error,
+            Stop::PeerClosed(code, reason) => {
+                reader.peer_close = Some((code, reason));
+                self.peer_closed(reader, deadline)
+            }
             Stop::Halt(Halt::Failed(source)) => {
                 self.end(Halt::Failed(source).into_error("read", self))
             }
@@ -368,15 +397,15 @@ impl Shared {
         payload: &mut Vec<u8>,
         deadline: Deadline,
     ) -> Result<MessageKind, Stop> {
-        if let Some(kind) = self.decode_ahead(reader, payload, deadline)? {
+        if let Some(kind) = self.decode_ahead(reader, payload)? {
             return Ok(kind);
         }
-        let mut late = Late::default();
+        let mut patience = Patience::default();
         loop {
-            late.check(deadline)?;
+            patience.check(deadline)?;
             let whole = if reader.missing_payload() >= IN_PLACE {
                 let event = self.receive_in_place(&mut reader.decoder, payload, deadline)?;
-                self.handle(event, payload, deadline)?
+                self.handle(event, payload)?
             } else {
                 self.receive_chunk(reader, payload, deadline)?
             };
@@ -391,14 +420,13 @@ impl Shared {
         &self,
         reader: &mut Reader,
         payload: &mut Vec<u8>,
-        deadline: Deadline,
     ) -> Result<Option<MessageKind>, Stop> {
         let Reader { decoder, ahead, .. } = reader;
         while !ahead.is_empty() {
             make_room(payload, ahead.rest().len())?;
             let (used, event) = decoder.decode(ahead.rest(), payload)?;
             ahead.advance(used);
-            if let Some(kind) = self.handle(event, payload, deadline)? {
+            if let Some(kind) = self.handle(event, payload)? {
                 return Ok(Some(kind));
             }
         }
@@ -423,7 +451,7 @@ impl Shared {
         while start < received.len() {
             let (used, event) = decoder.decode(&mut received[start..], payload)?;
             start += used;
-            if let Some(kind) = self.handle(event, payload, deadline)? {
+            if let Some(kind) = self.handle(event, payload)? {
                 ahead.fill(&received[start..]);
                 return Ok(Some(kind));
             }
@@ -459,7 +487,6 @@ impl Shared {
         &self,
         event: Option<Event>,
         payload: &mut Vec<u8>,
-        deadline: Deadline,
     ) -> Result<Option<MessageKind>, Stop> {
         match event {
             None => {}
@@ -472,7 +499,7 @@ impl Shared {
             }
             Some(Event::Pong(payload)) => self.take_pong(payload.as_bytes()),
             Some(Event::Close(code, reason)) => {
-                return Err(Stop::Ended(self.peer_closed(code, reason, deadline)));
+                return Err(Stop::PeerClosed(code, reason));
             }
         }
         Ok(None)
@@ -491,11 +518,9 @@ impl Shared {
                 send: true,
             };
             let ready = self.transport.wait(both, deadline)?;
-            if ready.receive {
-                break;
-            }
-            if !self.push_unsent() {
-                // Somebody is writing, and takes them along.
+            // When that fails, somebody is writing, and takes them along.
+            let is_pushed = ready.send && self.push_unsent();
+            if ready.receive || !is_pushed {
                 break;
             }
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::MutexGuard;
 
 use super::sending::MAX_TOGETHER;
-use super::{Phase, Shared, lock};
+use super::{Fuse, Phase, Shared, lock};
 use crate::close::ClosedBy;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -56,6 +56,11 @@ impl Writer {
         }
     }
 
+    /// Whether this thread wrote the parts of the message that is not complete.
+    fn is_mine(&self) -> bool {
+        self.parts_by == Some(std::thread::current().id())
+    }
+
     pub fn unsent(&self) -> &[u8] {
         &self.unsent[self.unsent_start..]
     }
@@ -83,6 +88,8 @@ impl Writer {
 /// The writer's turn. Whoever gives it back sends what others could not send meanwhile.
 struct Turn<'a> {
     shared: &'a Shared,
+    /// Dropped before the writer is free.
+    fuse: Option<Fuse<'a>>,
     writer: Option<MutexGuard<'a, Writer>>,
 }
 
@@ -102,6 +109,7 @@ impl std::ops::DerefMut for Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        self.fuse = None;
         let has_unsent = !self.unsent().is_empty();
         self.shared.has_unsent.store(has_unsent, Ordering::Release);
         self.writer = None;
@@ -125,7 +133,7 @@ impl Shared {
         let deadline = deadline.or_sooner(self.write_timeout);
         let mut turn = self.turn("write", deadline)?;
         while turn.encoder.is_inside_message() {
-            if turn.parts_by == Some(std::thread::current().id()) {
+            if turn.is_mine() {
                 let reason = "write: this thread has begun a message in parts; write its last part";
                 return Err(Error::InvalidState(reason.into()));
             }
@@ -142,6 +150,9 @@ impl Shared {
         } = part;
         let deadline = deadline.or_sooner(self.write_timeout);
         let mut turn = self.turn("write part", deadline)?;
+        while turn.encoder.is_inside_message() && !turn.is_mine() {
+            self.wait_for_last_part(&mut turn, deadline)?;
+        }
         let mut text = turn.text.clone();
         if kind == MessageKind::Text {
             let is_utf8 = text.feed(data).is_ok() && (!is_last || text.finish().is_ok());
@@ -244,6 +255,9 @@ impl Shared {
             if !self.push_pong(&mut writer) {
                 return;
             }
+            drop(writer);
+            // As when a turn is given back: one more may have come, whose reader found no turn.
+            fence(Ordering::SeqCst);
         }
     }
 
@@ -259,6 +273,7 @@ impl Shared {
         };
         let mut turn = Turn {
             shared: self,
+            fuse: Some(self.fuse()),
             writer: Some(writer),
         };
         let _ = self.send_unsent(&mut turn, Deadline::from(Duration::ZERO));
@@ -301,6 +316,7 @@ impl Shared {
         let writer = lock(&self.writer, deadline).map_err(|halt| halt.into_error(attempt, self))?;
         Ok(Turn {
             shared: self,
+            fuse: Some(self.fuse()),
             writer: Some(writer),
         })
     }

@@ -43,12 +43,16 @@ pub struct ControlPayload {
     length: u8,
 }
 
-impl ControlPayload {
-    const EMPTY: ControlPayload = ControlPayload {
-        bytes: [0; MAX_CONTROL_PAYLOAD],
-        length: 0,
-    };
+impl Default for ControlPayload {
+    fn default() -> Self {
+        ControlPayload {
+            bytes: [0; MAX_CONTROL_PAYLOAD],
+            length: 0,
+        }
+    }
+}
 
+impl ControlPayload {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length.into()]
@@ -103,7 +107,8 @@ pub struct Decoder {
     state: State,
     header: [u8; MAX_HEADER],
     header_length: usize,
-    control: ControlPayload,
+    /// Of the control frame that is arriving. Most connections never see one, and would pay for it.
+    control: Option<Box<ControlPayload>>,
     /// The message whose fragments are arriving, and its size as far as its headers tell.
     message: Option<MessageKind>,
     message_size: u64,
@@ -120,7 +125,7 @@ impl Decoder {
             state: State::Header,
             header: [0; MAX_HEADER],
             header_length: 0,
-            control: ControlPayload::EMPTY,
+            control: None,
             message: None,
             message_size: 0,
             text: Utf8::default(),
@@ -191,7 +196,8 @@ impl Decoder {
                         return Ok((used, None));
                     }
                     let length = rest.len().min(*remaining);
-                    self.control.append(&mut rest[..length], mask.as_mut());
+                    let control = self.control.get_or_insert_default();
+                    control.append(&mut rest[..length], mask.as_mut());
                     *remaining -= length;
                     used += length;
                 }
@@ -288,7 +294,9 @@ impl Decoder {
                 if length > MAX_CONTROL_PAYLOAD as u64 {
                     return Err(Violation::LongControl(length));
                 }
-                self.control = ControlPayload::EMPTY;
+                if let Some(control) = &mut self.control {
+                    control.length = 0;
+                }
                 self.state = State::Control {
                     opcode,
                     remaining: length as usize,
@@ -348,8 +356,8 @@ impl Decoder {
                 remaining: 0,
                 ..
             } => Some(match opcode {
-                Control::Ping => Event::Ping(self.control),
-                Control::Pong => Event::Pong(self.control),
+                Control::Ping => Event::Ping(self.control_payload()),
+                Control::Pong => Event::Pong(self.control_payload()),
                 Control::Close => self.close_event()?,
                 Control::Reserved(opcode) => return Err(Violation::ReservedOpcode(opcode)),
             }),
@@ -359,8 +367,12 @@ impl Decoder {
         Ok(event)
     }
 
+    fn control_payload(&self) -> ControlPayload {
+        self.control.as_deref().copied().unwrap_or_default()
+    }
+
     fn close_event(&self) -> Result<Event, Violation> {
-        match self.control.as_bytes() {
+        match self.control_payload().as_bytes() {
             [] => Ok(Event::Close(CloseCode::Status, String::new())),
             [_] => Err(Violation::CloseTooShort),
             [high, low, reason @ ..] => {
