@@ -810,7 +810,8 @@ ws_status ws_write(ws_conn ws, int32_t type, const void *data, size_t len, struc
 /// Writes a part of a message, as a frame of its own (RFC 6455, 5.4), so that a message of any size
 /// is sent in bounded memory. Waits as `ws_write` does.
 ///
-/// Other messages, of other threads, wait until the last part was written; Pings and Pongs do not.
+/// One thread writes all parts of a message. What other threads write, parts of their own messages
+/// too, waits until the last part was written; Pings and Pongs do not.
 /// A character of a text may be divided between two parts.
 ///
 /// @param ws       a connection. One that was accepted and not answered yet is upgraded first.
@@ -823,7 +824,7 @@ ws_status ws_write(ws_conn ws, int32_t type, const void *data, size_t len, struc
 ///                 `WS_INVALID_ARGUMENT`: nothing was sent, such as text that is not UTF-8 with the
 ///                 parts before it, and another part may be written instead.
 ///
-/// Threads: any; one thread writes the parts of a message. Since 0.1.0.
+/// Threads: any; the same for all parts of a message. Since 0.1.0.
 ws_status ws_write_part(ws_conn ws,
                         int32_t type,
                         const void *data,

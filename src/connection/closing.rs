@@ -34,8 +34,10 @@ impl Shared {
     fn close_and_wait(&self, deadline: Deadline) -> Result<()> {
         if self.closed_by() == ClosedBy::Local {
             match self.send_close(deadline) {
-                Err(Error::Interrupted { attempt }) => return Err(Error::Interrupted { attempt }),
-                Err(Error::TimedOut { .. }) => {
+                Err(error @ Error::Interrupted { .. }) if !self.close_time_is_up() => {
+                    return Err(error);
+                }
+                Err(error) if error.is_temporary() => {
                     let reason = "close: the peer did not take our Close in time";
                     self.end(Error::ConnectionLost {
                         reason: reason.into(),
@@ -54,8 +56,8 @@ impl Shared {
             Err(halt) => halt.into_error("close", self),
         };
         match error {
-            Error::Interrupted { attempt } => Err(Error::Interrupted { attempt }),
-            Error::TimedOut { .. } => {
+            Error::Interrupted { .. } if !self.close_time_is_up() => Err(error),
+            error if error.is_temporary() => {
                 let reason = "close: the peer did not answer our Close in time";
                 self.end(Error::ConnectionLost {
                     reason: reason.into(),
@@ -86,7 +88,9 @@ impl Shared {
             Err(Error::TimedOut { .. }) if !self.close_time_is_up() => {
                 return Halt::TimedOut.into_error("read", self);
             }
-            Err(Error::Interrupted { .. }) => return Halt::Interrupted.into_error("read", self),
+            Err(Error::Interrupted { .. }) if !self.close_time_is_up() => {
+                return Halt::Interrupted.into_error("read", self);
+            }
             // Who cannot take the answer does without.
             Ok(()) | Err(_) => {}
         }

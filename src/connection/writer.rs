@@ -307,6 +307,10 @@ impl Shared {
 
     /// Waits for the writer's turn, on a connection that may still be written to.
     fn turn(&self, attempt: &'static str, deadline: Deadline) -> Result<Turn<'_>> {
+        // Who comes too late need not wait to learn it.
+        if self.phase() != Phase::Open {
+            return Err(self.end_error());
+        }
         let turn = self.any_turn(attempt, deadline)?;
         self.check_writable(&turn)?;
         Ok(turn)
