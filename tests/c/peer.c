@@ -23,6 +23,24 @@ ws_listener peer_listen_with(char *url, const ws_options *options) {
     return listener;
 }
 
+int peer_descriptor(ws_listener listener) {
+    uint16_t port;
+
+    CHECK_STATUS(WS_OK, ws_port(listener, &port, NULL));
+    for (int fd = 0; fd < 1024; fd++) {
+        struct sockaddr_in address;
+        socklen_t size = sizeof address, int_size = sizeof(int);
+        int accepts = 0;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &int_size) == 0 && accepts &&
+            getsockname(fd, (struct sockaddr *)&address, &size) == 0 &&
+            address.sin_port == htons(port))
+            return fd;
+    }
+    CHECK(!"a listener listens");
+    return -1;
+}
+
 struct peer_dial {
     pthread_t thread;
     char url[64];

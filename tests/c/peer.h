@@ -13,6 +13,9 @@
 ws_listener peer_listen(char *url);
 ws_listener peer_listen_with(char *url, const ws_options *options);
 
+/* The descriptor of the socket behind a listener. */
+int peer_descriptor(ws_listener listener);
+
 /* Two ends of one connection. */
 void peer_pair(ws_conn *client, ws_conn *server);
 /* The same, with options for each of them, or NULL. */

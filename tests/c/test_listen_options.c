@@ -1,6 +1,5 @@
 /* What the options of ws_listen and ws_upgrade do, seen by clients of every kind. */
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -186,30 +185,11 @@ static void too_many_that_are_pending_push_the_oldest_out(void) {
     CHECK_NUMBER(2, stop(&acceptor));
 }
 
-/* The descriptor of the socket that listens on a port. */
-static int listening(ws_listener listener) {
-    uint16_t port;
-
-    CHECK_STATUS(WS_OK, ws_port(listener, &port, NULL));
-    for (int fd = 0; fd < 1024; fd++) {
-        struct sockaddr_in address;
-        socklen_t size = sizeof address, int_size = sizeof(int);
-        int accepts = 0;
-
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &int_size) == 0 && accepts &&
-            getsockname(fd, (struct sockaddr *)&address, &size) == 0 &&
-            address.sin_port == htons(port))
-            return fd;
-    }
-    CHECK(!"a listener listens");
-    return -1;
-}
-
 static int is_set(ws_listener listener, int option) {
     int value = 0;
     socklen_t size = sizeof value;
 
-    CHECK(getsockopt(listening(listener), SOL_SOCKET, option, &value, &size) == 0);
+    CHECK(getsockopt(peer_descriptor(listener), SOL_SOCKET, option, &value, &size) == 0);
     return value != 0;
 }
 
@@ -254,7 +234,7 @@ static void the_system_holds_as_many_as_the_backlog(void) {
     listener = peer_listen_with(url, options);
     ws_options_free(options);
     /* Of a socket that listens, this is its backlog. */
-    CHECK(getsockopt(listening(listener), IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+    CHECK(getsockopt(peer_descriptor(listener), IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
     CHECK_NUMBER(3, info.tcpi_sacked);
     CHECK_STATUS(WS_OK, ws_listener_close(listener, NULL));
 #endif
