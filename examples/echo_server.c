@@ -4,7 +4,6 @@
  */
 
 #include <pthread.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,21 +45,33 @@ static void start_echo(ws_conn ws) {
     pthread_detach(thread);
 }
 
+/* Says where clients can dial: the URL that was asked for, with the port that it got. */
+static ws_status announce(ws_listener listener, ws_error *err) {
+    ws_message url = WS_MESSAGE_INIT;
+
+    ws_status status = ws_listener_url(listener, &url, err);
+    if (status == WS_OK) {
+        printf("Listening on %s\n", url.data);
+        fflush(stdout);
+    }
+    ws_message_free(&url);
+    return status;
+}
+
 int main(int argc, char **argv) {
     char url[64];
     ws_listener listener;
     ws_conn ws;
-    uint16_t port;
+    ws_status status;
     ws_error err;
 
     snprintf(url, sizeof url, "ws://127.0.0.1:%s", argc > 1 ? argv[1] : "9001");
-    if (ws_listen(url, NULL, &listener, &err) != WS_OK || ws_port(listener, &port, &err) != WS_OK) {
+    if (ws_listen(url, NULL, &listener, &err) != WS_OK) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    printf("Listening on ws://127.0.0.1:%u\n", port);
-    fflush(stdout);
-    while (ws_accept(listener, &ws, WS_FOREVER, &err) == WS_OK)
+    status = announce(listener, &err);
+    while (status == WS_OK && (status = ws_accept(listener, &ws, WS_FOREVER, &err)) == WS_OK)
         start_echo(ws);
     fprintf(stderr, "%s\n", err.message);
     ws_listener_close(listener, NULL);

@@ -4,7 +4,6 @@
  */
 
 #include <pthread.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,29 +54,32 @@ static void start_serving(ws_conn ws) {
     pthread_detach(thread);
 }
 
-/* The URL to dial is the one to listen on, with the port that was taken. */
-static void print_url(const char *url, uint16_t port) {
-    const char *host = strstr(url, "://") + 3;
-    size_t length = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
-    const char *path = strchr(host, '/');
+/* Says where clients can dial: the URL that was asked for, with the port that it got. */
+static ws_status announce(ws_listener listener, ws_error *err) {
+    ws_message url = WS_MESSAGE_INIT;
 
-    printf("Listening on ws://%.*s:%u%s\n", (int)length, host, port, path != NULL ? path : "");
-    fflush(stdout);
+    ws_status status = ws_listener_url(listener, &url, err);
+    if (status == WS_OK) {
+        printf("Listening on %s\n", url.data);
+        fflush(stdout);
+    }
+    ws_message_free(&url);
+    return status;
 }
 
 int main(int argc, char **argv) {
     const char *url = argc > 1 ? argv[1] : "ws://localhost:8080/talk-to-server";
     ws_listener listener;
     ws_conn ws;
-    uint16_t port;
+    ws_status status;
     ws_error err;
 
-    if (ws_listen(url, NULL, &listener, &err) != WS_OK || ws_port(listener, &port, &err) != WS_OK) {
+    if (ws_listen(url, NULL, &listener, &err) != WS_OK) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    print_url(url, port);
-    while (ws_accept(listener, &ws, WS_FOREVER, &err) == WS_OK)
+    status = announce(listener, &err);
+    while (status == WS_OK && (status = ws_accept(listener, &ws, WS_FOREVER, &err)) == WS_OK)
         start_serving(ws);
     fprintf(stderr, "%s\n", err.message);
     ws_listener_close(listener, NULL);

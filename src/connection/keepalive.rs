@@ -74,6 +74,10 @@ struct Watch {
     times_heard: u64,
     /// When it was first seen that nothing came any more.
     silent_since: Instant,
+    /// When the peer was first to be asked for a sign of life.
+    asked_at: Option<Instant>,
+    /// Whether the Ping went out: whoever was writing may have had the writer's turn.
+    is_asked: bool,
 }
 
 impl PartialEq for Watch {
@@ -105,6 +109,8 @@ pub(super) fn watch(connection: &Arc<Shared>, keepalive: Keepalive) -> Result<()
         keepalive,
         times_heard: connection.tally.times_heard(),
         silent_since: now,
+        asked_at: None,
+        is_asked: false,
     };
     let timer = Timer::of_this_process();
     let mut state = timer.lock();
@@ -153,27 +159,33 @@ impl Watch {
         if times_heard != self.times_heard || connection.transport.has_unread() {
             self.times_heard = times_heard;
             self.silent_since = now;
+            (self.asked_at, self.is_asked) = (None, false);
         }
         let silent = now.saturating_duration_since(self.silent_since);
-        let (interval, timeout) = (self.keepalive.interval(), self.keepalive.timeout());
-        let before = silent.saturating_sub(self.keepalive.look_every());
-        if silent >= interval.saturating_add(timeout) {
-            let reason = format!(
-                "keepalive: nothing came for {:.1} s, and no answer to a Ping",
-                silent.as_secs_f64()
-            );
-            connection.end(Error::ConnectionLost {
-                reason: reason.into(),
-                source: None,
-            });
-            return None;
-        }
-        if silent >= interval && before < interval && connection.phase() == Phase::Open {
-            connection.try_ping(b"keepalive");
+        if silent >= self.keepalive.interval() && connection.phase() == Phase::Open {
+            // Counted from here, and not from the silence: this thread, or the machine, may have
+            // slept for longer than both times.
+            let asked_at = *self.asked_at.get_or_insert(now);
+            if now.saturating_duration_since(asked_at) >= self.keepalive.timeout() {
+                give_up(&connection, silent);
+                return None;
+            }
+            self.is_asked = self.is_asked || connection.try_ping(b"keepalive");
         }
         self.at = now + self.keepalive.look_every();
         Some(self)
     }
+}
+
+fn give_up(connection: &Shared, silent: Duration) {
+    let reason = format!(
+        "keepalive: nothing came for {:.1} s, and no answer to a Ping",
+        silent.as_secs_f64()
+    );
+    connection.end(Error::ConnectionLost {
+        reason: reason.into(),
+        source: None,
+    });
 }
 
 impl Keepalive {

@@ -175,12 +175,11 @@ impl Shared {
         self.send_ping(&mut turn, payload, deadline)
     }
 
-    /// Sends a Ping if that needs no waiting. It is no failure when it does.
-    pub(super) fn try_ping(&self, payload: &[u8]) {
+    /// Sends a Ping if that needs no waiting; says whether it did.
+    pub(super) fn try_ping(&self, payload: &[u8]) -> bool {
         let now = Deadline::from(Duration::ZERO);
-        if let Ok(mut turn) = self.turn("ping", now) {
-            let _ = self.send_ping(&mut turn, payload, now);
-        }
+        let turn = self.turn("ping", now);
+        turn.is_ok_and(|mut turn| self.send_ping(&mut turn, payload, now).is_ok())
     }
 
     fn send_ping(&self, turn: &mut Turn<'_>, payload: &[u8], deadline: Deadline) -> Result<()> {

@@ -47,6 +47,7 @@ ECHO_PROGRAMS: Command = [
     *("--server", f"rust={shlex.join([str(EXAMPLES / 'echo_server')])}"),
     *("--client", f"rust={shlex.join([str(EXAMPLES / 'echo_client')])}"),
     *("--server", f"c={shlex.join([str(TARGET / 'c' / 'echo_server')])}"),
+    *("--client", f"c={shlex.join([str(TARGET / 'c' / 'echo_client')])}"),
     *(
         "--server",
         f"python={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_server.py')])}",
@@ -76,6 +77,7 @@ SUITES = (
     Suite(
         "demo", [sys.executable, ROOT / "tests" / "run" / "demo.py"], read_closing_line
     ),
+    Suite("examples", [ROOT / "tests" / "examples" / "run"], read_closing_line),
     # The judges of the suites above are tested too: they must be able to say no.
     Suite(
         "judges",

@@ -33,11 +33,16 @@ PYTHON_FOLDERS = {
     "tests/autobahn": "tests/run",
     "tests/interop": "tests/run",
     "tests/python": "",
+    "tests/examples": "tests/run",
     "tests/c": "",
     "bindings/c/man": "",
 }
 # Programs whose names do not say that they are Python, with the folder of their modules.
-PYTHON_SCRIPTS = {"tests/c/run": "tests/c", "tests/c/install": "tests/c"}
+PYTHON_SCRIPTS = {
+    "tests/c/run": "tests/c",
+    "tests/c/install": "tests/c",
+    "tests/examples/run": "tests/examples:tests/run",
+}
 # Runs under Python 2.7 only, inside the Autobahn suite, which has no types.
 UNTYPED = {ROOT / "tests" / "autobahn" / "suite.py"}
 

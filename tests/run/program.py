@@ -25,14 +25,16 @@ class ProgramError(Exception):
 class Program:
     """A running program, the lines it prints, and its end. Made by `running`."""
 
-    def __init__(self, name: str, command: Command, stderr: IO[bytes]) -> None:
+    def __init__(
+        self, name: str, command: Command, stderr: IO[bytes], takes_input: bool = False
+    ) -> None:
         self.name = name
         self._stderr = stderr
         self._lines: queue.Queue[str | None] = queue.Queue()
         try:
             self._process = subprocess.Popen(
                 [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
@@ -51,6 +53,16 @@ class Program:
             for line in lines:
                 self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
+
+    def write_line(self, line: str) -> None:
+        """Give a line to a program that takes input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def end_input(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def next_line(self, timeout: float) -> str | None:
         """The next line on stdout, waited for `timeout` seconds at most; None at its end."""
@@ -113,11 +125,16 @@ class Program:
 
 
 @contextmanager
-def running(name: str, command: Command, log: Path | None = None) -> Iterator[Program]:
+def running(
+    name: str,
+    command: Command,
+    log: Path | None = None,
+    takes_input: bool = False,
+) -> Iterator[Program]:
     """Start `command` for the time of a `with` block. Its stderr is appended to `log`."""
     # Appending, because the program shares this file's position with us.
     with open(log, "a+b") if log else tempfile.TemporaryFile("a+b") as stderr:
-        program = Program(name, command, stderr)
+        program = Program(name, command, stderr, takes_input)
         try:
             yield program
         finally:
