@@ -123,7 +123,9 @@ static void a_write_waits_no_longer_than_it_may(void) {
 
     CHECK(message != NULL);
     CHECK_STATUS(WS_OK, ws_options_set_write_timeout(options, 5, NULL));
-    peer_pair_with(&client, options, &server, NULL);
+    /* Much smaller than a message, so that full is full. */
+    CHECK_STATUS(WS_OK, ws_options_set_socket_buffers(options, 20000, 20000, NULL));
+    peer_pair_with(&client, options, &server, options);
     ws_options_free(options);
     while ((status = ws_write(client, WS_BINARY, message, LENGTH, NULL)) == WS_OK)
         CHECK(++accepted < 1000);

@@ -1,5 +1,7 @@
 /* ws_ping, ws_count and keepalive: signs of life, and what is counted. */
 
+#include <sched.h>
+
 #include "check.h"
 #include "peer.h"
 
@@ -149,7 +151,7 @@ static ws_options *keepalive(int64_t interval_ms, int64_t timeout_ms) {
 }
 
 static void a_silent_peer_gets_pings(void) {
-    ws_options *options = keepalive(10, INT64_MAX);
+    ws_options *options = keepalive(400, INT64_MAX);
     ws_message msg = WS_MESSAGE_INIT;
     char payload[125];
     size_t len;
@@ -157,14 +159,17 @@ static void a_silent_peer_gets_pings(void) {
     int fd = raw_client_with(&ws, options);
 
     ws_options_free(options);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         /* Nobody reads, and no call is under way. */
         CHECK_NUMBER(FIN | PING, raw_receive_frame(fd, payload, &len));
         raw_send_frame(fd, FIN | PONG, payload, len);
         raw_send_frame(fd, FIN | TEXT, "x", 1);
         CHECK_STATUS(WS_OK, ws_read(ws, &msg, WS_FOREVER, NULL));
     }
-    CHECK(counted(ws).pings_sent >= 3 && counted(ws).pongs_received == 3);
+    /* It is counted by the thread that sent it, which may be slower than the answer. */
+    while (counted(ws).pings_sent < 2)
+        sched_yield();
+    CHECK_NUMBER(2, (intmax_t)counted(ws).pongs_received);
     CHECK(counted(ws).round_trip_us >= 1);
     ws_message_free(&msg);
     raw_end(ws, fd);
@@ -189,13 +194,13 @@ static void a_dead_peer_is_a_lost_connection(void) {
 }
 
 static void peers_that_read_keep_each_other_alive(void) {
-    ws_options *options = keepalive(20, 5000);
+    ws_options *options = keepalive(200, 60000);
     ws_message msg = WS_MESSAGE_INIT;
     ws_conn client, server;
 
     peer_pair_with(&client, options, &server, options);
     /* A Ping is a sign of life too, so that one end may do for both. */
-    while (counted(client).pings_sent + counted(server).pings_sent < 5) {
+    while (counted(client).pings_sent + counted(server).pings_sent < 3) {
         CHECK_STATUS(WS_TIMED_OUT, ws_read(client, &msg, 1, NULL));
         CHECK_STATUS(WS_TIMED_OUT, ws_read(server, &msg, 1, NULL));
     }
