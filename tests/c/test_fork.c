@@ -122,7 +122,8 @@ static void dials_and_serves(uint64_t client, uint64_t server) {
     ws_options *options = ws_options_new();
     ws_conn new_client, new_server;
 
-    CHECK_STATUS(WS_OK, ws_options_set_close_timeout(options, 0, NULL));
+    /* With a thread of the library's in the child, too. */
+    CHECK_STATUS(WS_OK, ws_options_set_keepalive(options, 1000, 60000, NULL));
     peer_pair_with(&new_client, options, &new_server, options);
     ws_options_free(options);
     CHECK(new_client != client && new_client != server);
@@ -134,13 +135,47 @@ static void dials_and_serves(uint64_t client, uint64_t server) {
 }
 
 static void a_child_dials_and_serves_for_itself(void) {
+    ws_options *options = ws_options_new();
     ws_conn client, server;
 
-    peer_pair(&client, &server);
-    for (int i = 0; i < 3; i++) {
-        in_a_child(dials_and_serves, client, server);
-        exchange(client, server, "still here");
+    /* Without, and then with a thread of the library's in the parent. */
+    for (int64_t interval_ms = 0; interval_ms <= 1000; interval_ms += 1000) {
+        CHECK_STATUS(WS_OK, ws_options_set_keepalive(options, interval_ms, 60000, NULL));
+        peer_pair_with(&client, options, &server, options);
+        for (int i = 0; i < 3; i++) {
+            in_a_child(dials_and_serves, client, server);
+            exchange(client, server, "still here");
+        }
+        end_pair(client, server);
     }
+    ws_options_free(options);
+}
+
+static void keeps_alive(uint64_t unused, uint64_t same) {
+    ws_options *options = ws_options_new();
+    ws_message msg = WS_MESSAGE_INIT;
+    ws_conn ws;
+    int fd;
+
+    (void)unused;
+    (void)same;
+    CHECK_STATUS(WS_OK, ws_options_set_keepalive(options, 10, 10, NULL));
+    fd = raw_client_with(&ws, options);
+    CHECK_STATUS(WS_CONNECTION_LOST, ws_read(ws, &msg, WS_FOREVER, NULL));
+    CHECK_STATUS(WS_OK, ws_abort(ws, NULL));
+    close(fd);
+}
+
+static void a_child_has_a_keepalive_of_its_own(void) {
+    ws_options *options = ws_options_new();
+    ws_conn client, server;
+
+    CHECK_STATUS(WS_OK, ws_options_set_keepalive(options, 1000, 60000, NULL));
+    peer_pair_with(&client, options, &server, options);
+    ws_options_free(options);
+    for (int i = 0; i < 3; i++)
+        in_a_child(keeps_alive, 0, 0);
+    exchange(client, server, "still here");
     end_pair(client, server);
 }
 
@@ -208,6 +243,7 @@ int main(void) {
         TEST(a_child_knows_no_connection_of_its_parent),
         TEST(a_child_knows_no_listener_of_its_parent),
         TEST(a_child_dials_and_serves_for_itself),
+        TEST(a_child_has_a_keepalive_of_its_own),
         TEST(a_grandchild_does_too),
         TEST(the_exit_of_a_child_says_no_goodbye),
         TEST(the_end_of_a_connection_is_seen_although_a_child_has_it),

@@ -71,6 +71,23 @@ static void what_is_no_options_is_told_so(void) {
     raw_end(ws, fd);
 }
 
+static void options_that_were_freed_never_come_back(void) {
+    enum { COUNT = 300 };
+    static ws_options *seen[COUNT];
+
+    for (int i = 0; i < COUNT; i++) {
+        seen[i] = ws_options_new();
+        CHECK(seen[i] != NULL);
+        /* Freeing again what was freed harms nobody who got options since. */
+        for (int j = 0; j < i; j++) {
+            CHECK(seen[j] != seen[i]);
+            ws_options_free(seen[j]);
+        }
+        CHECK_STATUS(WS_OK, ws_options_set_reuse_port(seen[i], 1, NULL));
+        ws_options_free(seen[i]);
+    }
+}
+
 #define REFUSES(call)                                                                              \
     do {                                                                                           \
         ws_error err;                                                                              \
@@ -209,6 +226,7 @@ static void options_may_be_changed_and_used_by_many_threads(void) {
 int main(void) {
     const check_case cases[] = {
         TEST(what_is_no_options_is_told_so),
+        TEST(options_that_were_freed_never_come_back),
         TEST(what_cannot_be_chosen_is_refused_at_once),
         TEST(the_ends_of_every_range_serve),
         TEST(a_choice_that_was_refused_leaves_the_others),
