@@ -243,11 +243,13 @@ typedef struct ws_error {
 /// A listening server: a handle that `ws_listen` gave. Zero is none.
 typedef uint64_t ws_listener;
 
-/// A message that was read, or a text that the library gives. Yours, on your stack; its layout is frozen.
+/// A message that was read, or a text that the library gives. Yours, on your stack; its layout is
+/// frozen.
 ///
 /// Begin with `ws_message msg = WS_MESSAGE_INIT;`, use it as often as you like, and give its memory
-/// back with one `ws_message_free`. A call that fails leaves it empty. What you do to `data`, `len` and `type` harms nothing:
-/// a parser may move `data` along. The fields after them are the library's.
+/// back with one `ws_message_free`. A call that fails leaves it empty. What you do to `data`, `len`
+/// and `type` harms nothing: a parser may move `data` along. The fields after them are the
+/// library's.
 typedef struct ws_message {
     /// The payload, valid until this message is used again. `data[len]` is always 0, after
     /// binary messages and failed reads too, so text without a NUL inside is a C string. NULL
@@ -435,7 +437,7 @@ ws_status ws_dial(const char *url,
 ///                  tried;
 ///                  `WS_RESOLVE`: there is no such host;
 ///                  `WS_IO`: the system does not allow it, such as when the port is taken;
-///                  `WS_NO_MEMORY`, `WS_INTERNAL`.
+///                  `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
 ///
 /// Threads: any. Since 0.1.0.
 ws_status ws_listen(const char *url,
@@ -869,7 +871,8 @@ ws_status ws_ping(ws_conn ws,
                   struct ws_error *err);
 
 /// Closes a connection and ends its handle: tells the peer, waits for its answer as long as
-/// `ws_options_set_close_timeout` says (5 seconds), and ends every call that waits on the connection. Whatever this returns, `ws` is gone.
+/// `ws_options_set_close_timeout` says (5 seconds), and ends every call that waits on the
+/// connection. Whatever this returns, `ws` is gone.
 ///
 /// One that was accepted and not answered yet is refused, with HTTP status 503.
 ///
@@ -888,10 +891,7 @@ ws_status ws_ping(ws_conn ws,
 ///
 /// Threads: any; that is how to end a read or a write that waits in another thread. It returns
 /// `WS_CLOSED`, or whatever else the end was. Since 0.1.0.
-ws_status ws_close(ws_conn ws,
-                   int32_t code,
-                   const char *reason,
-                   struct ws_error *err);
+ws_status ws_close(ws_conn ws, int32_t code, const char *reason, struct ws_error *err);
 
 /// Ends a connection at once, and its handle: without a goodbye and without waiting. The peer sees
 /// a lost connection.

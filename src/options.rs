@@ -236,44 +236,54 @@ impl DialOptions {
         self.timeout = timeout.into();
         self
     }
-
-    /// The largest message that may be received, in bytes. Default: 16 MiB.
-    pub fn max_message_size(mut self, bytes: usize) -> Self {
-        self.limits.max_message_size = bytes;
-        self
-    }
-
-    /// How long closing waits for the peer. Default: 5 s.
-    pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.close_timeout = timeout;
-        self
-    }
-
-    /// How long a write may wait for the peer to make room, when the call itself says nothing
-    /// else: see [`Connection::write_data`](crate::Connection::write_data) for what becomes of the
-    /// message then. Default: as long as it takes.
-    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.limits.write_timeout = timeout.into();
-        self
-    }
-
-    /// Sends a Ping when nothing has come from the peer for `interval`, and ends the connection
-    /// ([`Error::ConnectionLost`]) when nothing has come for `timeout` more. Any byte is a sign of
-    /// life, also one that the program has not read yet. Silence is measured to a quarter of
-    /// the shorter span. Default: off, which an interval of zero says too.
-    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.limits.keepalive = Keepalive::new(interval, timeout);
-        self
-    }
-
-    /// How much the system may hold of what was received and not read, and of what was written
-    /// and not sent, in bytes (`SO_RCVBUF`, `SO_SNDBUF`). Default: 0, which leaves it to the system.
-    pub fn socket_buffers(mut self, receive: usize, send: usize) -> Self {
-        self.sockets.receive_buffer = receive;
-        self.sockets.send_buffer = send;
-        self
-    }
 }
+
+/// What both a client and a server choose for their connections.
+macro_rules! connection_options {
+    ($options:ident) => {
+        impl $options {
+            /// The largest message that may be received, in bytes. Default: 16 MiB.
+            pub fn max_message_size(mut self, bytes: usize) -> Self {
+                self.limits.max_message_size = bytes;
+                self
+            }
+
+            /// How long closing waits for the peer. Default: 5 s.
+            pub fn close_timeout(mut self, timeout: Duration) -> Self {
+                self.limits.close_timeout = timeout;
+                self
+            }
+
+            /// How long a write may wait for the peer to make room, when the call itself says nothing
+            /// else: see [`Connection::write_data`](crate::Connection::write_data) for what becomes of the
+            /// message then. Default: as long as it takes.
+            pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+                self.limits.write_timeout = timeout.into();
+                self
+            }
+
+            /// Sends a Ping when nothing has come from the peer for `interval`, and ends the connection
+            /// ([`Error::ConnectionLost`]) when nothing has come for `timeout` more. Any byte is a sign of
+            /// life, also one that the program has not read yet. Silence is measured to a quarter of
+            /// the shorter span. Default: off, which an interval of zero says too.
+            pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
+                self.limits.keepalive = Keepalive::new(interval, timeout);
+                self
+            }
+
+            /// How much the system may hold of what was received and not read, and of what was written
+            /// and not sent, in bytes (`SO_RCVBUF`, `SO_SNDBUF`). Default: 0, which leaves it to the system.
+            pub fn socket_buffers(mut self, receive: usize, send: usize) -> Self {
+                self.sockets.receive_buffer = receive;
+                self.sockets.send_buffer = send;
+                self
+            }
+        }
+    };
+}
+
+connection_options!(DialOptions);
+connection_options!(ListenOptions);
 
 /// From which web pages a browser may connect (RFC 6455, 10.2). A client that sends no
 /// `Origin` is no browser, and is not concerned.
@@ -375,43 +385,6 @@ impl ListenOptions {
     /// How many connections the kernel holds while nobody accepts. Default: 1,024.
     pub fn backlog(mut self, count: u16) -> Self {
         self.backlog = count.max(1);
-        self
-    }
-
-    /// The largest message that may be received, in bytes. Default: 16 MiB.
-    pub fn max_message_size(mut self, bytes: usize) -> Self {
-        self.limits.max_message_size = bytes;
-        self
-    }
-
-    /// How long closing waits for the peer. Default: 5 s.
-    pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.close_timeout = timeout;
-        self
-    }
-
-    /// How long a write may wait for the peer to make room, when the call itself says nothing
-    /// else: see [`Connection::write_data`](crate::Connection::write_data) for what becomes of the
-    /// message then. Default: as long as it takes.
-    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.limits.write_timeout = timeout.into();
-        self
-    }
-
-    /// Sends a Ping when nothing has come from the peer for `interval`, and ends the connection
-    /// ([`Error::ConnectionLost`]) when nothing has come for `timeout` more. Any byte is a sign of
-    /// life, also one that the program has not read yet. Silence is measured to a quarter of
-    /// the shorter span. Default: off, which an interval of zero says too.
-    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.limits.keepalive = Keepalive::new(interval, timeout);
-        self
-    }
-
-    /// How much the system may hold of what was received and not read, and of what was written
-    /// and not sent, in bytes (`SO_RCVBUF`, `SO_SNDBUF`). Default: 0, which leaves it to the system.
-    pub fn socket_buffers(mut self, receive: usize, send: usize) -> Self {
-        self.sockets.receive_buffer = receive;
-        self.sockets.send_buffer = send;
         self
     }
 

@@ -3,7 +3,8 @@
 use std::net::Shutdown;
 
 use super::reader::Reader;
-use super::{Phase, Shared, lock};
+use super::state::lock;
+use super::{Phase, Shared};
 use crate::close::{CloseCode, CloseInfo, ClosedBy};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Violation};

@@ -2,11 +2,13 @@
 
 use std::mem::MaybeUninit;
 
-use super::{Phase, Shared, lock};
+use super::parts::Parts;
+use super::state::lock;
+use super::{Phase, Shared};
 use crate::close::{CloseCode, ClosedBy};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Violation};
-use crate::message::{Message, MessageKind, Part};
+use crate::message::{Message, MessageKind};
 use crate::protocol::Role;
 use crate::protocol::decoder::{Decoder, Event};
 use crate::testing::{Point, reach};
@@ -18,11 +20,11 @@ const CHUNK: usize = 16 * 1024 + 16;
 
 /// A frame that lacks this many bytes is received in place. Below that, what follows it comes
 /// along in the same system call, which is worth more than the copy.
-const IN_PLACE: usize = 16 * 1024;
+pub(super) const IN_PLACE: usize = 16 * 1024;
 
 /// The most that is received in place by one system call, to be worked through while it is in
 /// the cache.
-const PIECE: usize = 256 * 1024;
+pub(super) const PIECE: usize = 256 * 1024;
 
 /// How often a call whose deadline has passed still receives what is there without waiting: a
 /// timeout of zero is to find a message that has come, but no flood may outlast a deadline. As
@@ -32,36 +34,21 @@ const MAX_LATE: usize = 64;
 /// What is reserved for a payload of which nothing has come yet.
 const FIRST_PIECE: usize = 64 * 1024;
 
-/// A message in parts is received straight into a caller's buffer of at least this size. A
-/// smaller one is filled from a chunk: a system call for each few bytes would be slow.
-const DIRECT_PART: usize = 4 * 1024;
-
 /// The reading half of a connection.
 pub(super) struct Reader {
-    decoder: Decoder,
+    pub decoder: Decoder,
     /// What was received with the last message and comes after it.
-    ahead: Ahead,
+    pub ahead: Ahead,
     /// The payload, so far, of a message whose reading was interrupted.
-    partial: Vec<u8>,
-    parts: Parts,
+    pub partial: Vec<u8>,
+    pub parts: Parts,
     /// The peer's Close, from when it has come until the connection has ended.
     pub peer_close: Option<(CloseCode, String)>,
 }
 
-/// How far the reading of a message in parts has come (`read_some`).
-#[derive(Default)]
-struct Parts {
-    /// A part was delivered, and it was not the last.
-    is_open: bool,
-    /// How much of `Reader::partial` was delivered.
-    delivered: usize,
-    /// The message is whole, as far as it was not delivered.
-    whole: Option<MessageKind>,
-}
-
 /// Bytes that were received and not decoded yet.
 #[derive(Default)]
-struct Ahead {
+pub(super) struct Ahead {
     bytes: Vec<u8>,
     start: usize,
 }
@@ -70,7 +57,7 @@ impl Ahead {
     /// Memory that an idle connection may keep.
     const KEEP: usize = 256;
 
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }
 
@@ -124,14 +111,14 @@ impl From<Violation> for Stop {
 
 /// Keeps a call that always finds something from going on for ever.
 #[derive(Default)]
-struct Patience {
+pub(super) struct Patience {
     receives: usize,
     late: usize,
 }
 
 impl Patience {
     /// Before each receive.
-    fn check(&mut self, deadline: Deadline) -> Result<(), Stop> {
+    pub fn check(&mut self, deadline: Deadline) -> Result<(), Stop> {
         self.receives += 1;
         if self.receives.is_multiple_of(MAX_LATE) && deadline.is_interrupted() {
             return Err(Halt::Interrupted.into());
@@ -169,46 +156,13 @@ impl Reader {
     }
 
     /// How many bytes of a data frame are still to come.
-    fn missing_payload(&self) -> usize {
+    pub fn missing_payload(&self) -> usize {
         usize::try_from(self.decoder.missing_payload()).unwrap_or(usize::MAX)
     }
 
     /// Whether bytes were received, or decoded, that no call has delivered.
     pub fn holds_bytes(&self) -> bool {
         !self.ahead.is_empty() || self.parts.whole.is_some()
-    }
-
-    /// Moves what was decoded of a message, and not delivered, to the front of `buffer`.
-    fn take_part(&mut self, buffer: &mut [MaybeUninit<u8>]) -> Option<Part> {
-        let kind = self.parts.whole.or(self.decoder.message())?;
-        let rest = &self.partial[self.parts.delivered..];
-        let len = rest.len().min(buffer.len());
-        let is_last = self.parts.whole.is_some() && len == rest.len();
-        if len == 0 && !is_last {
-            return None;
-        }
-        for (room, byte) in buffer.iter_mut().zip(rest) {
-            room.write(*byte);
-        }
-        if len < rest.len() {
-            self.parts.delivered += len;
-            self.parts.is_open = true;
-        } else {
-            self.end_part(is_last);
-        }
-        Some(Part { kind, len, is_last })
-    }
-
-    /// All that was decoded has been delivered.
-    fn end_part(&mut self, is_last: bool) {
-        self.partial.clear();
-        if is_last {
-            self.partial = Vec::new();
-        }
-        self.parts = Parts {
-            is_open: !is_last,
-            ..Parts::default()
-        };
     }
 }
 
@@ -257,85 +211,6 @@ impl Shared {
         Err(error)
     }
 
-    /// Reads what has come of a message into `buffer`, and waits when that is nothing.
-    pub(super) fn read_some(
-        &self,
-        buffer: &mut [MaybeUninit<u8>],
-        deadline: Deadline,
-    ) -> Result<Part> {
-        if buffer.is_empty() {
-            let reason = "read some: the buffer has no room for a single byte";
-            return Err(Error::InvalidArgument(reason.into()));
-        }
-        let mut reader =
-            lock(&self.reader, deadline).map_err(|halt| halt.into_error("read some", self))?;
-        let _fuse = self.fuse();
-        if self.phase() == Phase::Ended {
-            return Err(self.end_error());
-        }
-        if reader.peer_close.is_some() {
-            return Err(self.peer_closed(&mut reader, deadline));
-        }
-        let part = match self.read_part(&mut reader, buffer, deadline) {
-            Ok(part) => part,
-            Err(stop) => return Err(self.stopped(&mut reader, stop, deadline)),
-        };
-        self.tally.part_received(part.len, part.is_last);
-        Ok(part)
-    }
-
-    fn read_part(
-        &self,
-        reader: &mut Reader,
-        buffer: &mut [MaybeUninit<u8>],
-        deadline: Deadline,
-    ) -> Result<Part, Stop> {
-        let mut patience = Patience::default();
-        loop {
-            if self.is_closing_locally() {
-                return Err(Stop::Ended(self.discard(reader, deadline)));
-            }
-            if let Some(part) = reader.take_part(buffer) {
-                return Ok(part);
-            }
-            patience.check(deadline)?;
-            let mut partial = std::mem::take(&mut reader.partial);
-            let step = if !reader.ahead.is_empty() {
-                self.decode_ahead(reader, &mut partial)
-            } else if reader.missing_payload() >= IN_PLACE && buffer.len() >= DIRECT_PART {
-                reader.partial = partial;
-                if let Some(part) = self.receive_part(reader, buffer, deadline)? {
-                    return Ok(part);
-                }
-                continue;
-            } else {
-                self.receive_chunk(reader, &mut partial, deadline)
-            };
-            reader.partial = partial;
-            reader.parts.whole = step?;
-        }
-    }
-
-    /// Receives a part of a large frame where the caller wants it.
-    fn receive_part(
-        &self,
-        reader: &mut Reader,
-        buffer: &mut [MaybeUninit<u8>],
-        deadline: Deadline,
-    ) -> Result<Option<Part>, Stop> {
-        let room = buffer.len().min(reader.missing_payload()).min(PIECE);
-        let len = self.receive(&mut buffer[..room], deadline)?;
-        // SAFETY: the transport has initialised that many bytes at the start of the buffer.
-        let bytes =
-            unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<u8>(), len) };
-        let kind = reader.decoder.message().unwrap_or_default();
-        let event = reader.decoder.decode_in_place(bytes)?;
-        let is_last = self.handle(event, &mut reader.partial)?.is_some();
-        reader.end_part(is_last);
-        // A close that began meanwhile drops what comes after it.
-        Ok((!self.is_closing_locally()).then_some(Part { kind, len, is_last }))
-    }
-
     /// Drops what comes until the peer's Close, or the end.
     pub(super) fn discard(&self, reader: &mut Reader, deadline: Deadline) -> Error {
         if reader.peer_close.is_some() {
@@ -362,7 +237,7 @@ impl Shared {
     }
 
     /// Does what is to be done when reading stopped, and gives the error for it.
-    fn stopped(&self, reader: &mut Reader, stop: Stop, deadline: Deadline) -> Error {
+    pub(super) fn stopped(&self, reader: &mut Reader, stop: Stop, deadline: Deadline) -> Error {
         match stop {
             Stop::Ended(error) => error,
             Stop::PeerClosed(code, reason) => {
@@ -416,7 +291,7 @@ impl Shared {
     }
 
     /// Decodes what was received earlier, up to the end of a message.
-    fn decode_ahead(
+    pub(super) fn decode_ahead(
         &self,
         reader: &mut Reader,
         payload: &mut Vec<u8>,
@@ -434,7 +309,7 @@ impl Shared {
     }
 
     /// Receives bytes and decodes them, up to the end of a message; those after it are kept.
-    fn receive_chunk(
+    pub(super) fn receive_chunk(
         &self,
         reader: &mut Reader,
         payload: &mut Vec<u8>,
@@ -483,7 +358,7 @@ impl Shared {
     }
 
     /// Does what an event asks for, and gives the kind of a message that is to be delivered.
-    fn handle(
+    pub(super) fn handle(
         &self,
         event: Option<Event>,
         payload: &mut Vec<u8>,
@@ -505,13 +380,17 @@ impl Shared {
         Ok(None)
     }
 
-    fn is_closing_locally(&self) -> bool {
+    pub(super) fn is_closing_locally(&self) -> bool {
         self.phase() != Phase::Open && self.closed_by() == ClosedBy::Local
     }
 
     /// Receives bytes, at least one. While bytes wait to be sent, it sends them as the stream
     /// makes room: the peer may be waiting for them before it sends anything.
-    fn receive(&self, buffer: &mut [MaybeUninit<u8>], deadline: Deadline) -> Result<usize, Stop> {
+    pub(super) fn receive(
+        &self,
+        buffer: &mut [MaybeUninit<u8>],
+        deadline: Deadline,
+    ) -> Result<usize, Stop> {
         while self.has_unsent() {
             let both = Readiness {
                 receive: true,

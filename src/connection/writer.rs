@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use parking_lot::MutexGuard;
 
 use super::sending::MAX_TOGETHER;
-use super::{Fuse, Phase, Shared, lock};
+use super::state::{Fuse, lock};
+use super::{Phase, Shared};
 use crate::close::ClosedBy;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};

@@ -39,7 +39,8 @@ pub const WS_CLOSE_TRY_AGAIN_LATER: i32 = 1013;
 pub const WS_CLOSE_BAD_GATEWAY: i32 = 1014;
 
 /// Closes a connection and ends its handle: tells the peer, waits for its answer as long as
-/// `ws_options_set_close_timeout` says (5 seconds), and ends every call that waits on the connection. Whatever this returns, `ws` is gone.
+/// `ws_options_set_close_timeout` says (5 seconds), and ends every call that waits on the
+/// connection. Whatever this returns, `ws` is gone.
 ///
 /// One that was accepted and not answered yet is refused, with HTTP status 503.
 ///

@@ -75,11 +75,16 @@ impl Drop for Inside {
 struct Logger;
 
 impl Log for Logger {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+    /// What the crates below have to say is not for users: at `WS_LOG_TRACE` they would tell whole
+    /// requests, passwords and all.
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("talkws")
     }
 
     fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         if IS_INSIDE.replace(true) {
             return;
         }

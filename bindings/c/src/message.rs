@@ -21,11 +21,13 @@ pub(crate) fn kind_number(kind: MessageKind) -> i32 {
     }
 }
 
-/// A message that was read, or a text that the library gives. Yours, on your stack; its layout is frozen.
+/// A message that was read, or a text that the library gives. Yours, on your stack; its layout is
+/// frozen.
 ///
 /// Begin with `ws_message msg = WS_MESSAGE_INIT;`, use it as often as you like, and give its memory
-/// back with one `ws_message_free`. A call that fails leaves it empty. What you do to `data`, `len` and `type` harms nothing:
-/// a parser may move `data` along. The fields after them are the library's.
+/// back with one `ws_message_free`. A call that fails leaves it empty. What you do to `data`, `len`
+/// and `type` harms nothing: a parser may move `data` along. The fields after them are the
+/// library's.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct ws_message {

@@ -29,7 +29,7 @@ pub type ws_listener = u64;
 ///                  tried;
 ///                  `WS_RESOLVE`: there is no such host;
 ///                  `WS_IO`: the system does not allow it, such as when the port is taken;
-///                  `WS_NO_MEMORY`, `WS_INTERNAL`.
+///                  `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
