@@ -162,6 +162,7 @@ fn the_rest_of_a_message_in_parts_is_not_given_as_a_whole_one() {
         let mut buffer = [0; 3];
         peer.send_frame(TEXT | FINAL, b"abcdef");
         assert_eq!(ws.read_some(&mut buffer, SHORT).unwrap().len, 3);
+        assert!(ws.pending().read, "the rest is there");
         assert!(matches!(ws.read(), Err(Error::InvalidState(_))));
         assert!(ws.read_some(&mut buffer, SHORT).unwrap().is_last);
         assert_eq!(&buffer, b"def");

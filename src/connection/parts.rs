@@ -19,7 +19,7 @@ pub(super) struct Parts {
     /// A part was delivered, and it was not the last.
     pub is_open: bool,
     /// How much of `Reader::partial` was delivered.
-    delivered: usize,
+    pub delivered: usize,
     /// The message is whole, as far as it was not delivered.
     pub whole: Option<MessageKind>,
 }

@@ -162,7 +162,8 @@ impl Reader {
 
     /// Whether bytes were received, or decoded, that no call has delivered.
     pub fn holds_bytes(&self) -> bool {
-        !self.ahead.is_empty() || self.parts.whole.is_some()
+        let is_in_parts = self.parts.is_open && self.parts.delivered < self.partial.len();
+        is_in_parts || !self.ahead.is_empty() || self.parts.whole.is_some()
     }
 }
 
