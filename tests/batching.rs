@@ -177,6 +177,20 @@ fn what_finds_no_room_is_not_accepted_and_what_was_accepted_comes_once() {
 }
 
 #[test]
+fn a_small_message_that_finds_no_room_is_not_kept_for_later() {
+    bounded(|| {
+        // Buffers of a size that stays.
+        let (_reading, writing) = support::pair_with(
+            &talkws::ListenOptions::new().socket_buffers(32 << 10, 32 << 10),
+            &talkws::DialOptions::new().socket_buffers(32 << 10, 32 << 10),
+        );
+        fill(&writing, &[1; 100_000], false);
+        let accepted = fill(&writing, &[2; 10], false);
+        assert!(accepted < 100, "{accepted} went where there is no room");
+    });
+}
+
+#[test]
 fn a_write_timeout_counts_for_calls_that_say_none() {
     bounded(|| {
         let options = talkws::DialOptions::new().write_timeout(Duration::from_millis(1));

@@ -97,6 +97,7 @@ fn what_is_there_is_given_at_once_and_the_end_when_it_comes() {
                 is_last: false,
             };
             assert_eq!(part(), first);
+            assert!(matches!(ws.read(), Err(Error::InvalidState(_))));
             peer.send_frame(PING | FINAL, b"between");
             peer.send_frame(CONTINUATION | FINAL, b"");
             let end = Part {
@@ -242,9 +243,11 @@ fn a_close_ends_a_reader_of_parts_that_waits() {
             let part = ws.read_some(&mut buffer, Deadline::NEVER).unwrap();
             assert!(!part.is_last);
             let reader = thread::spawn(move || {
+                let mut received = part.len;
                 loop {
-                    if let Err(error) = ws.read_some(&mut buffer, Deadline::NEVER) {
-                        return error;
+                    match ws.read_some(&mut buffer, Deadline::NEVER) {
+                        Ok(part) => received += part.len,
+                        Err(error) => return (received, error),
                     }
                 }
             });
@@ -253,7 +256,9 @@ fn a_close_ends_a_reader_of_parts_that_waits() {
             peer.send(&frame[1000..]);
             peer.send_frame(0x88, b"\x03\xE8");
             drop(peer);
-            assert!(matches!(reader.join().unwrap(), Error::Closed(_)));
+            let (received, error) = reader.join().unwrap();
+            assert!(matches!(error, Error::Closed(_)), "{error}");
+            assert!(received <= 1000, "what came after our Close is dropped");
             closer.join().unwrap().unwrap();
         }
     });
