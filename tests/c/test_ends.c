@@ -239,6 +239,7 @@ static void a_dial_that_nobody_accepts_ends_with_the_listener(void) {
     peer_dial *dial = peer_dial_start(url);
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
+    ws_status status;
     ws_conn ws;
 
     /* Of a socket that listens, this is how many wait to be accepted: the dial is connected. */
@@ -247,7 +248,10 @@ static void a_dial_that_nobody_accepts_ends_with_the_listener(void) {
         CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
     } while (info.tcpi_unacked == 0);
     CHECK_STATUS(WS_OK, ws_listener_close(listener, NULL));
-    CHECK_STATUS(WS_CONNECTION_LOST, peer_dial_end(dial, &ws, NULL));
+    /* The dial may not have seen yet that it was connected. */
+    status = peer_dial_end(dial, &ws, NULL);
+    if (status != WS_IO)
+        CHECK_STATUS(WS_CONNECTION_LOST, status);
 #endif
 }
 
