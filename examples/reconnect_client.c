@@ -15,6 +15,8 @@
 
 #include "talkws.h"
 
+enum { MAX_WAIT_MS = 60 * 60 * 1000 }; /* a server that asks for more is not heard */
+
 struct plan {
     const char *url;
     long hellos;   /* how many are still to be answered */
@@ -63,7 +65,9 @@ static ws_status dial(struct plan *plan, ws_conn *ws, long *retry_after_ms, ws_e
     if (state != WS_STATE_CLOSED)
         return WS_OK;
     if (ws_response_header(*ws, "Retry-After", &plan->msg, NULL) == WS_OK)
-        *retry_after_ms = 1000 * strtol(plan->msg.data, NULL, 10);
+        *retry_after_ms = 1000L * atoi(plan->msg.data);
+    if (*retry_after_ms < 0 || *retry_after_ms > MAX_WAIT_MS)
+        *retry_after_ms = -1;
     /* The read tells how it was refused. */
     status = ws_read(*ws, &plan->msg, 0, err);
     ws_close(*ws, WS_CLOSE_NORMAL, NULL, NULL);
@@ -111,7 +115,5 @@ int main(int argc, char **argv) {
         status = stay_connected(&plan, &err);
     ws_options_free(plan.options);
     ws_message_free(&plan.msg);
-    if (status != WS_OK)
-        fprintf(stderr, "%s\n", err.message);
-    return status == WS_OK ? 0 : 1;
+    return status == WS_OK ? 0 : (fprintf(stderr, "%s\n", err.message), 1);
 }

@@ -92,7 +92,8 @@ fn asked_to_wait(error: &Error) -> Option<Duration> {
         return None;
     };
     let seconds = refusal.head().header("retry-after")?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    // One that asks for more is not heard.
+    (seconds <= 60 * 60).then(|| Duration::from_secs(seconds))
 }
 
 /// From half of the pause to all of it; the pause doubles with each failure, up to 64 times.
