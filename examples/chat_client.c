@@ -1,4 +1,4 @@
-/* Sends each line of its input, and prints what the others say, at the same time.
+/* Says the lines of its input in a chat, and prints what others say, both at any time.
  *
  *     make build-c && target/c/chat_client [URL]
  */
@@ -6,69 +6,80 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "talkws.h"
 
-struct reader {
-    ws_conn ws;
-    ws_status status;
-    ws_error err;
-};
+static ws_conn ws;
+/* The input has ended, so the end of the connection is as it should be. */
+static atomic_bool is_leaving;
 
-/* Reading waits for nobody but the others; writing goes on meanwhile. */
+/* The main thread may be waiting for a line that never comes: only the end of the process ends
+ * that wait. */
+static void give_up(const ws_error *err) {
+    fprintf(stderr, "%s\n", err->message);
+    fflush(stdout);
+    _Exit(1);
+}
+
 static void *print_messages(void *argument) {
-    struct reader *reader = argument;
     ws_message msg = WS_MESSAGE_INIT;
+    ws_error err;
 
-    while ((reader->status = ws_read(reader->ws, &msg, WS_FOREVER, &reader->err)) == WS_OK) {
-        printf("%s\n", msg.data);
+    (void)argument;
+    while (ws_read(ws, &msg, WS_FOREVER, &err) == WS_OK) {
+        if (msg.type == WS_TEXT)
+            printf("%s\n", msg.data);
+        else
+            printf("<binary message of %zu bytes>\n", msg.len);
         fflush(stdout);
     }
     ws_message_free(&msg);
+    if (!atomic_load(&is_leaving))
+        give_up(&err);
     return NULL;
 }
 
-static ws_status send_lines(ws_conn ws, ws_error *err) {
+static int say_lines(void) {
     char *line = NULL;
     size_t size = 0;
-    ssize_t length;
-    ws_status status = WS_OK;
+    ssize_t len;
+    ws_error err;
 
-    while (status == WS_OK && (length = getline(&line, &size, stdin)) > 0) {
-        if (line[length - 1] == '\n')
-            length--;
-        status = ws_write(ws, WS_TEXT, line, (size_t)length, err);
+    while ((len = getline(&line, &size, stdin)) > 0) {
+        if (line[len - 1] == '\n')
+            len--;
+        if (ws_write(ws, WS_TEXT, line, (size_t)len, &err) != WS_OK)
+            give_up(&err);
     }
     free(line);
-    return status;
+    return feof(stdin) ? 0 : -1;
 }
 
 int main(int argc, char **argv) {
-    struct reader reader;
-    pthread_t thread;
+    const char *url = argc > 1 ? argv[1] : "ws://localhost:8080/lobby";
+    pthread_t printer;
     ws_error err;
-    ws_status sent, closed;
 
-    if (ws_dial(argc > 1 ? argv[1] : "ws://localhost:8080/lobby", NULL, &reader.ws, &err) !=
-        WS_OK) {
+    if (ws_dial(url, NULL, &ws, &err) != WS_OK) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    if (pthread_create(&thread, NULL, print_messages, &reader) != 0) {
-        perror("thread");
-        ws_abort(reader.ws, NULL);
+    if (pthread_create(&printer, NULL, print_messages, NULL) != 0) {
+        fprintf(stderr, "no thread to print messages\n");
+        ws_abort(ws, NULL);
         return 1;
     }
-    sent = send_lines(reader.ws, &err);
-    /* Ends the reader, too. */
-    closed = ws_close(reader.ws, WS_CLOSE_NORMAL, "bye", sent == WS_OK ? &err : NULL);
-    pthread_join(thread, NULL);
-    if (sent != WS_OK || closed != WS_OK || reader.status != WS_CLOSED) {
-        fprintf(stderr, "%s\n",
-                sent != WS_OK || closed != WS_OK ? err.message : reader.err.message);
-        return 1;
-    }
-    return 0;
+    int said = say_lines();
+    if (said != 0)
+        perror("stdin");
+    atomic_store(&is_leaving, 1);
+    ws_status status = ws_close(ws, WS_CLOSE_NORMAL, "bye", &err);
+    if (status != WS_OK)
+        fprintf(stderr, "%s\n", err.message);
+    pthread_join(printer, NULL);
+    return status == WS_OK && said == 0 ? 0 : 1;
 }

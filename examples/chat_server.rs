@@ -1,23 +1,93 @@
-//! A chat: a member's messages go to all others who dialled the same path.
+//! A chat: what a member says goes to all others who dialled the same path.
 //!
 //!     cargo run --release --example chat_server [URL]
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use talkws::{Connection, Error, ListenOptions, Message, Request, UpgradeOptions};
 
-/// How long a member may take no message, before it has to go.
+const MAX_MEMBERS: usize = 100;
+/// A member who takes nothing of what is said for so long has to go.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Member {
-    id: u64,
+    /// Empty until the upgrade.
+    ws: OnceLock<Connection>,
     room: String,
-    ws: Connection,
 }
 
-static MEMBERS: Mutex<Vec<Member>> = Mutex::new(Vec::new());
+static MEMBERS: Mutex<Vec<Arc<Member>>> = Mutex::new(Vec::new());
+
+fn members() -> MutexGuard<'static, Vec<Arc<Member>>> {
+    MEMBERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn enter(request: &Request) -> Option<Arc<Member>> {
+    let member = Arc::new(Member {
+        ws: OnceLock::new(),
+        room: request.path().to_owned(),
+    });
+    let mut members = members();
+    if members.len() == MAX_MEMBERS {
+        return None;
+    }
+    members.push(member.clone());
+    Some(member)
+}
+
+fn leave(member: &Arc<Member>) {
+    members().retain(|other| !Arc::ptr_eq(other, member));
+}
+
+/// Writes without the lock, so that nobody waits for a slow member but those who talk to it. The
+/// connection of one who has left meanwhile gives an error, which does no harm.
+fn tell_others(member: &Arc<Member>, message: &Message) {
+    let mut others = members().clone();
+    others.retain(|other| other.room == member.room && !Arc::ptr_eq(other, member));
+    for ws in others.iter().filter_map(|other| other.ws.get()) {
+        if let Err(Error::TimedOut { .. }) = ws.write(message) {
+            ws.abort();
+        }
+    }
+}
+
+fn serve_member(member: &Arc<Member>, request: Request) -> talkws::Result<()> {
+    let ws = request.upgrade(UpgradeOptions::default())?;
+    let ws = member.ws.get_or_init(|| ws);
+    ws.write_text(&format!("Welcome to {}", member.room))?;
+    loop {
+        match ws.read() {
+            Ok(message) => tell_others(member, &message),
+            Err(Error::Closed(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn start_member(request: Request) {
+    let Some(member) = enter(&request) else {
+        // Whether the client takes the answer is its own affair.
+        let _ = request.refuse(503, "Too many members.\n");
+        return;
+    };
+    thread::spawn(move || {
+        if let Err(error) = serve_member(&member, request) {
+            eprintln!("{error}");
+        }
+        leave(&member);
+    });
+}
+
+fn serve(url: &str) -> talkws::Result<()> {
+    let options = ListenOptions::new().write_timeout(WRITE_TIMEOUT);
+    let listener = options.listen(url)?;
+    println!("Listening on {}", listener.url());
+    loop {
+        start_member(listener.accept()?);
+    }
+}
 
 fn main() {
     let url = std::env::args().nth(1);
@@ -25,62 +95,5 @@ fn main() {
     if let Err(error) = serve(url) {
         eprintln!("{error}");
         std::process::exit(1);
-    }
-}
-
-fn serve(url: &str) -> talkws::Result<()> {
-    let listener = ListenOptions::new()
-        .write_timeout(WRITE_TIMEOUT)
-        .listen(url)?;
-    println!("Listening on {}", listener.url());
-    for id in 0.. {
-        let request = listener.accept()?;
-        thread::spawn(move || match serve_member(id, request) {
-            Ok(()) | Err(Error::Closed(_)) => {}
-            Err(error) => eprintln!("{error}"),
-        });
-    }
-    Ok(())
-}
-
-fn serve_member(id: u64, request: Request) -> talkws::Result<()> {
-    let room = request.path().to_owned();
-    let ws = request.upgrade(UpgradeOptions::new())?;
-    enter(id, &room, &ws);
-    let talked = talk(id, &room, &ws);
-    leave(id);
-    talked
-}
-
-fn enter(id: u64, room: &str, ws: &Connection) {
-    let (room, ws) = (room.to_owned(), ws.clone());
-    let mut members = MEMBERS.lock().expect("nobody panics with it");
-    members.push(Member { id, room, ws });
-}
-
-fn leave(id: u64) {
-    let mut members = MEMBERS.lock().expect("nobody panics with it");
-    members.retain(|member| member.id != id);
-}
-
-fn find_others(id: u64, room: &str) -> Vec<Connection> {
-    let members = MEMBERS.lock().expect("nobody panics with it");
-    let others = members.iter().filter(|m| m.id != id && m.room == room);
-    others.map(|member| member.ws.clone()).collect()
-}
-
-/// Not under the lock, so that nobody waits for the slow but those who talk to them.
-fn tell_others(id: u64, room: &str, message: &Message) {
-    for other in find_others(id, room) {
-        if let Err(Error::TimedOut { .. }) = other.write(message) {
-            other.abort();
-        }
-    }
-}
-
-fn talk(id: u64, room: &str, ws: &Connection) -> talkws::Result<()> {
-    ws.write_text(&format!("Welcome to {room}"))?;
-    loop {
-        tell_others(id, room, &ws.read()?);
     }
 }

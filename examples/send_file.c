@@ -1,71 +1,94 @@
-/* Sends a file of any size as one message, piece by piece, and prints what the receiver says.
+/* Sends a file of any size as one message, in bounded memory.
  *
  *     make build-c && target/c/send_file FILE [URL]
  */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "talkws.h"
 
-enum { PIECE = 64 * 1024 };
+/* How many milliseconds the receiver may take for each part, and for its receipt. */
+enum { TIMEOUT = 30000 };
 
-/* Says in `err` what went wrong, in the file too. */
-static ws_status send_pieces(FILE *file, const char *path, ws_conn ws, ws_error *err) {
-    static char piece[PIECE];
-    size_t length;
-    ws_status status;
+static ws_status dial(const char *url, ws_conn *ws, ws_error *err) {
+    ws_options *options = ws_options_new();
 
-    do {
-        length = fread(piece, 1, sizeof piece, file);
-        if (ferror(file)) {
-            snprintf(err->message, sizeof err->message, "%s: cannot be read", path);
-            return WS_IO;
-        }
-        /* Only the end of the file tells which piece is the last; so that one is empty. */
-        status = ws_write_part(ws, WS_BINARY, piece, length, length == 0, err);
-    } while (status == WS_OK && length > 0);
+    ws_status status = ws_options_set_write_timeout(options, TIMEOUT, err);
+    if (status == WS_OK)
+        status = ws_dial(url, options, ws, err);
+    ws_options_free(options);
     return status;
 }
 
-static ws_status send_file(FILE *file, const char *path, const char *url, ws_error *err) {
-    ws_message answer = WS_MESSAGE_INIT;
-    ws_conn ws;
-    ws_status status = ws_dial(url, NULL, &ws, err);
+/* Each part is what was read; the last one is empty. */
+static ws_status send_parts(ws_conn ws, FILE *file, unsigned long long *size, ws_error *err) {
+    static char buffer[64 * 1024];
+    ws_status status;
+    size_t len;
 
-    if (status != WS_OK)
-        return status;
-    status = send_pieces(file, path, ws, err);
-    if (status == WS_OK)
-        status = ws_read(ws, &answer, WS_FOREVER, err);
-    if (status == WS_OK)
-        printf("Receiver: %s\n", answer.data);
-    ws_message_free(&answer);
-    if (status == WS_OK)
-        return ws_close(ws, WS_CLOSE_NORMAL, "done", err);
-    ws_abort(ws, NULL);
+    *size = 0;
+    do {
+        len = fread(buffer, 1, sizeof buffer, file);
+        if (ferror(file)) {
+            snprintf(err->message, sizeof err->message, "the file cannot be read");
+            return WS_IO;
+        }
+        status = ws_write_part(ws, WS_BINARY, buffer, len, len == 0, err);
+        *size += len;
+    } while (status == WS_OK && len > 0);
     return status;
+}
+
+/* That all was sent does not mean that it has come: the receiver says how much has. */
+static ws_status read_receipt(ws_conn ws, unsigned long long size, ws_error *err) {
+    ws_message msg = WS_MESSAGE_INIT;
+    char receipt[40];
+
+    snprintf(receipt, sizeof receipt, "Received %llu bytes", size);
+    ws_status status = ws_read(ws, &msg, TIMEOUT, err);
+    if (status == WS_OK && strcmp(msg.data, receipt) != 0) {
+        snprintf(err->message, sizeof err->message, "sent %llu bytes, but the receiver says: %s",
+                 size, msg.data);
+        status = WS_IO;
+    }
+    ws_message_free(&msg);
+    return status;
+}
+
+static ws_status send_file(ws_conn ws, FILE *file, unsigned long long *size, ws_error *err) {
+    ws_status status = send_parts(ws, file, size, err);
+    if (status == WS_OK)
+        status = read_receipt(ws, *size, err);
+    if (status != WS_OK) {
+        ws_abort(ws, NULL);
+        return status;
+    }
+    return ws_close(ws, WS_CLOSE_NORMAL, NULL, err);
 }
 
 int main(int argc, char **argv) {
     const char *url = argc > 2 ? argv[2] : "ws://localhost:8080/files";
-    FILE *file;
+    unsigned long long size;
+    ws_conn ws;
     ws_error err;
-    ws_status status;
 
     if (argc < 2) {
         fprintf(stderr, "usage: send_file FILE [URL]\n");
         return 2;
     }
-    file = fopen(argv[1], "rb");
+    FILE *file = fopen(argv[1], "rb");
     if (file == NULL) {
         perror(argv[1]);
         return 1;
     }
-    status = send_file(file, argv[1], url, &err);
-    fclose(file);
-    if (status != WS_OK) {
+    ws_status status = dial(url, &ws, &err);
+    if (status == WS_OK)
+        status = send_file(ws, file, &size, &err);
+    if (status == WS_OK)
+        printf("Sent %llu bytes\n", size);
+    else
         fprintf(stderr, "%s\n", err.message);
-        return 1;
-    }
-    return 0;
+    fclose(file);
+    return status == WS_OK ? 0 : 1;
 }
