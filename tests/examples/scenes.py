@@ -18,9 +18,11 @@ from workspace import TARGET
 
 TIMEOUT = 60.0
 VALGRIND: Command = (
-    *("valgrind", "--quiet", "--error-exitcode=99", "--fair-sched=yes"),
+    *("valgrind", "--error-exitcode=99", "--fair-sched=yes"),
     *("--leak-check=full", "--errors-for-leak-kinds=definite,indirect"),
+    "--show-leak-kinds=definite,indirect",
 )
+NO_ERRORS = "ERROR SUMMARY: 0 errors"
 # Less than the file that is sent, and enough for a program that does not keep it.
 MEMORY_LIMIT, FILE_SIZE = 64 << 20, 80 << 20
 LIMITED: Command = (
@@ -52,6 +54,10 @@ class Example:
         command = self.command(program, *arguments)
         with running(f"{self.name} {program}", command) as server:
             yield server.wait_until_ready(TIMEOUT)
+            server.stop(TIMEOUT)
+            # Its exit code says only by which signal it ended.
+            if self._wrapper and NO_ERRORS not in server.complaint():
+                raise AssertionError(server.complaint())
 
 
 def expect(got: object, wanted: object) -> None:
@@ -107,16 +113,28 @@ def slow_member(server: Example, client: Example) -> None:
     with (
         server.serving("chat_server", "ws://127.0.0.1:0") as url,
         member(client, url, "/a") as ann,
-        wire.client(url, "/a") as _deaf,
+        wire.client(url, "/a") as deaf,
         member(client, url, "/a") as bob,
     ):
         for line in lines:
             ann.write_line(line)
             expect_lines(bob, line)
-        ann.end_input()
-        expect_end(ann)
-        bob.end_input()
-        expect_end(bob)
+        wire.expect_lost(deaf)
+        for chatter in (ann, bob):
+            chatter.end_input()
+            expect_end(chatter)
+
+
+def lost_chat(client: Example) -> None:
+    """One whose server has gone does not wait for its input any more."""
+    with closing(wire.Server()) as server:
+        command = client.command("chat_client", server.url)
+        with running("chat_client", command, takes_input=True) as chatter:
+            with server.upgrade() as stream:
+                wire.send_frame(stream, wire.TEXT, b"One moment", mask=False)
+                expect_lines(chatter, "One moment")
+            expect_end(chatter, 1)
+            expect(chatter.complaint() != "", True)
 
 
 def files(receiver: Example, sender: Example) -> None:
@@ -133,7 +151,7 @@ def files(receiver: Example, sender: Example) -> None:
             url = receiving.wait_until_ready(TIMEOUT)
             command = sender.command("send_file", sent, url)
             with running("send_file", [*limit, *command]) as sending:
-                expect_lines(sending, f"Receiver: {size} bytes, thank you")
+                expect_lines(sending, f"Sent {size} bytes")
                 expect_end(sending)
             expect_lines(receiving, f"Received {size} bytes")
             expect_end(receiving)
@@ -141,6 +159,34 @@ def files(receiver: Example, sender: Example) -> None:
             hashlib.sha256(path.read_bytes()).digest() for path in (sent, received)
         ]
         expect(digests[1], digests[0])
+
+
+def half_a_file(receiver: Example) -> None:
+    """Of a file that did not come to its end, nothing is kept."""
+    with tempfile.TemporaryDirectory(prefix="talkws-files-") as folder:
+        received = Path(folder, "received")
+        command = receiver.command("receive_file", received, "ws://127.0.0.1:0/files")
+        with running("receive_file", command) as receiving:
+            with wire.client(receiving.wait_until_ready(TIMEOUT)) as stream:
+                wire.send_half_a_frame(stream)
+            expect_end(receiving, 1)
+            expect(receiving.remaining_lines(), [])
+        expect(received.exists(), False)
+
+
+def wrong_receipt(sender: Example) -> None:
+    """What the receiver says decides whether the file was sent."""
+    with closing(wire.Server()) as server, tempfile.NamedTemporaryFile() as file:
+        file.write(b"1234567890")
+        file.flush()
+        command = sender.command("send_file", file.name, server.url)
+        with running("send_file", command) as sending:
+            with server.upgrade() as stream:
+                expect(wire.receive_frame(stream), (wire.BINARY, b"1234567890"))
+                expect(wire.receive_frame(stream), (wire.CONTINUATION, b""))
+                wire.send_frame(stream, wire.TEXT, b"Received 9 bytes", mask=False)
+                expect_end(sending, 1)
+            expect(sending.remaining_lines(), [])
 
 
 def event_loop(server: Example) -> None:

@@ -6,9 +6,10 @@ import base64
 import hashlib
 import socket
 import struct
+from contextlib import suppress
 from urllib.parse import urlsplit
 
-TEXT, BINARY, CLOSE = 1, 2, 8
+CONTINUATION, TEXT, BINARY, CLOSE = 0, 1, 2, 8
 TIMEOUT = 30.0
 
 
@@ -38,6 +39,18 @@ def send_frame(stream: socket.socket, opcode: int, payload: bytes, mask: bool) -
     else:
         header = struct.pack("!BBQ", 0x80 | opcode, bit | 127, len(payload))
     stream.sendall(header + (bytes(4) if mask else b"") + payload)
+
+
+def send_half_a_frame(stream: socket.socket) -> None:
+    """The first half of a client's message of 100 bytes."""
+    stream.sendall(bytes((0x80 | BINARY, 0x80 | 100)) + bytes(4) + bytes(50))
+
+
+def expect_lost(stream: socket.socket) -> None:
+    """Receive whatever still comes, until the other end has gone."""
+    with suppress(ConnectionResetError):
+        while stream.recv(1 << 16):
+            pass
 
 
 def receive_frame(stream: socket.socket) -> tuple[int, bytes]:
@@ -102,8 +115,10 @@ class Server:
             head = f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n"
             stream.sendall(head.encode())
 
-    def upgrade(self) -> socket.socket:
+    def upgrade(self, target: str = "/") -> socket.socket:
         stream, request = self.accept()
+        if not request.startswith(f"GET {target} "):
+            raise AssertionError(f"not a request for {target}: {request!r}")
         lines = request.split("\r\n")
         key = next(
             line[19:] for line in lines if line.startswith("Sec-WebSocket-Key: ")
