@@ -36,9 +36,10 @@
  * connection is full duplex: reading never waits for writing, nor writing for reading. Closing a
  * handle ends whatever waits on it in other threads. The memory that you pass, such as a
  * ws_message, belongs to one call at a time. There is nothing to set up and nothing to tear down,
- * and the library sends no SIGPIPE. To serve with threads, let one accept and give each connection
- * a thread of its own, or let many accept: each client goes to one of them. To serve without, see
- * `ws_fd` and `ws_pending`.
+ * and the library sends no SIGPIPE. A thread must not be cancelled (pthread_cancel) inside a call: to
+ * end one that waits, close its handle. To serve with threads, let one accept and give each
+ * connection a thread of its own, or let many accept: each client goes to one of them. To serve
+ * without, see `ws_fd` and `ws_pending`.
  *
  * OWNERSHIP. What you pass is used during the call and not kept: the URL, the payload, the options
  * and the texts may be freed right after it. Texts end with a NUL and are UTF-8; payloads have a
