@@ -36,6 +36,18 @@ def all_at_once(server: Example) -> None:
             expect([wire.receive_frame(stream)[1] for _ in MANY], MANY)
 
 
+def large_echo(server: Example) -> None:
+    """What the system does not take at once follows without any news from the client."""
+    message = bytes(16 << 20)
+    with (
+        server.serving("poll_server", "ws://127.0.0.1:0/echo") as url,
+        wire.client(url) as stream,
+    ):
+        wire.send_frame(stream, wire.BINARY, message, mask=True)
+        opcode, payload = wire.receive_frame(stream)
+        expect(opcode == wire.BINARY and payload == message, True)
+
+
 def retry_after(client: Example) -> None:
     """Who is asked to come again at once does not wait for the pause of its own."""
     with closing(wire.Server()) as server:
