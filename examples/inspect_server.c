@@ -2,16 +2,15 @@
  *
  *     make build-c && target/c/inspect_server [URL]
  *
- * `/chat` wants a token (`Authorization: Bearer secret`, or `?token=secret`), speaks the
- * subprotocols `v2.chat` and `v1.chat`, and lets pages of https://example.org in. */
+ * `/chat` wants a token (`Authorization: Bearer secret`, or `?token=secret`) and one of two
+ * subprotocols, and lets pages of https://example.org in. */
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "talkws.h"
-
-enum { THREADS = 8 };
 
 static const char *const subprotocols[] = {"v2.chat", "v1.chat"};
 
@@ -63,8 +62,7 @@ static ws_status answer(ws_conn ws, ws_message *text, ws_error *err) {
     printf("%s asks for ", ws_request_header(ws, "Origin", text, NULL) == WS_OK ? text->data : "-");
     if ((status = ws_request_path(ws, text, err)) != WS_OK)
         return status;
-    printf("%s\n", text->data);
-    fflush(stdout);
+    printf("%s\n", text->data), fflush(stdout);
     if (strcmp(text->data, "/chat") != 0)
         return ws_refuse(ws, 404, "There is only /chat.\n", NULL, err);
     if (!has_token(ws, text))
@@ -77,19 +75,16 @@ static ws_status answer(ws_conn ws, ws_message *text, ws_error *err) {
     return status;
 }
 
-/* One of the threads that accept: each client goes to one of them. */
-static void *serve_clients(void *listener) {
+static void *serve_client(void *handle) {
+    ws_conn ws = *(ws_conn *)handle;
     ws_message text = WS_MESSAGE_INIT;
-    ws_conn ws;
     ws_error err;
 
-    while (ws_accept(*(ws_listener *)listener, &ws, WS_FOREVER, &err) == WS_OK)
-        if (answer(ws, &text, &err) != WS_OK) {
-            printf("%s\n", err.message), fflush(stdout);
-            ws_close(ws, WS_CLOSE_NORMAL, NULL, NULL);
-        }
+    if (answer(ws, &text, &err) != WS_OK)
+        printf("%s\n", err.message), fflush(stdout);
+    ws_close(ws, WS_CLOSE_NORMAL, NULL, NULL); /* unless ws_refuse has */
     ws_message_free(&text);
-    fprintf(stderr, "%s\n", err.message);
+    free(handle);
     return NULL;
 }
 
@@ -98,6 +93,7 @@ int main(int argc, char **argv) {
     ws_options *options = ws_options_new();
     ws_message name = WS_MESSAGE_INIT;
     ws_listener listener = 0;
+    ws_conn *handle;
     pthread_t thread;
     ws_error err;
     /* Pages of other origins get 403 from the listener. */
@@ -112,8 +108,12 @@ int main(int argc, char **argv) {
         return fprintf(stderr, "%s\n", err.message), 1;
     printf("Listening on %s\n", name.data), fflush(stdout);
     ws_message_free(&name);
-    for (int i = 1; i < THREADS; i++)
-        if (pthread_create(&thread, NULL, serve_clients, &listener) != 0)
-            return perror("thread"), 1;
-    return serve_clients(&listener), 1;
+    while (status == WS_OK && (handle = malloc(sizeof *handle)) != NULL &&
+           (status = ws_accept(listener, handle, WS_FOREVER, &err)) == WS_OK)
+        if (pthread_create(&thread, NULL, serve_client, handle) == 0)
+            pthread_detach(thread);
+        else
+            ws_refuse(*handle, 503, "Too many clients.\n", NULL, NULL), free(handle);
+    fprintf(stderr, "%s\n", status == WS_OK ? "no memory" : err.message);
+    return ws_listener_close(listener, NULL), 1;
 }

@@ -7,9 +7,8 @@
 
 use std::thread;
 
-use talkws::{ListenOptions, Listener, RefuseOptions, Request, UpgradeOptions};
+use talkws::{ListenOptions, RefuseOptions, Request, UpgradeOptions};
 
-const THREADS: usize = 8;
 const SUBPROTOCOLS: [&str; 2] = ["v2.chat", "v1.chat"];
 
 fn main() {
@@ -26,20 +25,13 @@ fn serve(url: &str) -> talkws::Result<()> {
     let options = ListenOptions::new().allow_origin("https://example.org")?;
     let listener = options.listen(url)?;
     println!("Listening on {}", listener.url());
-    // All of them accept: each client goes to one of them.
-    thread::scope(|threads| {
-        for _ in 1..THREADS {
-            threads.spawn(|| serve_clients(&listener));
-        }
-        serve_clients(&listener)
-    })
-}
-
-fn serve_clients(listener: &Listener) -> talkws::Result<()> {
     loop {
-        if let Err(error) = answer(listener.accept()?) {
-            println!("{error}");
-        }
+        let request = listener.accept()?;
+        thread::spawn(move || {
+            if let Err(error) = answer(request) {
+                println!("{error}");
+            }
+        });
     }
 }
 

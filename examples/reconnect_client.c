@@ -10,17 +10,17 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "talkws.h"
 
-enum { MAX_WAIT_MS = 60 * 60 * 1000 }; /* a server that asks for more is not heard */
-
 struct plan {
     const char *url;
     long hellos;   /* how many are still to be answered */
-    long attempts; /* how often to dial in vain before giving up */
+    long attempts; /* how often to try in vain before giving up */
+    long failures; /* since the last answer */
     long pause_ms; /* the first pause, and the time between two hellos */
     ws_options *options;
     ws_message msg;
@@ -42,6 +42,7 @@ static ws_status talk(struct plan *plan, ws_conn ws, ws_error *err) {
         if (status != WS_OK)
             return status;
         printf("Received: %s\n", plan->msg.data), fflush(stdout);
+        plan->failures = 0;
         if (--plan->hellos == 0)
             return WS_OK;
         poll(NULL, 0, (int)plan->pause_ms);
@@ -52,11 +53,12 @@ static ws_status talk(struct plan *plan, ws_conn ws, ws_error *err) {
 static int is_worth_another_try(ws_status status, int32_t http_status) {
     if (status == WS_REFUSED)
         return http_status == 408 || http_status == 429 || http_status >= 500;
-    return status != WS_INVALID_ARGUMENT && status != WS_INVALID_URL && status != WS_UNSUPPORTED;
+    return status != WS_INVALID_ARGUMENT && status != WS_INVALID_URL && status != WS_UNSUPPORTED &&
+           status != WS_HANDSHAKE;
 }
 
 /* Dials. What a server says when it refuses is kept, and may ask its client to wait. */
-static ws_status dial(struct plan *plan, ws_conn *ws, long *retry_after_ms, ws_error *err) {
+static ws_status dial(struct plan *plan, ws_conn *ws, long *wait_ms, ws_error *err) {
     ws_status status = ws_dial(plan->url, plan->options, ws, err);
     int32_t state;
 
@@ -64,10 +66,10 @@ static ws_status dial(struct plan *plan, ws_conn *ws, long *retry_after_ms, ws_e
         return status;
     if (state != WS_STATE_CLOSED)
         return WS_OK;
-    if (ws_response_header(*ws, "Retry-After", &plan->msg, NULL) == WS_OK)
-        *retry_after_ms = 1000L * atoi(plan->msg.data);
-    if (*retry_after_ms < 0 || *retry_after_ms > MAX_WAIT_MS)
-        *retry_after_ms = -1;
+    /* In seconds; a date, or more than some hours, is not heard. */
+    if (ws_response_header(*ws, "Retry-After", &plan->msg, NULL) == WS_OK && plan->msg.len < 5 &&
+        strspn(plan->msg.data, "0123456789") == plan->msg.len)
+        *wait_ms = 1000 * atol(plan->msg.data);
     /* The read tells how it was refused. */
     status = ws_read(*ws, &plan->msg, 0, err);
     ws_close(*ws, WS_CLOSE_NORMAL, NULL, NULL);
@@ -75,28 +77,22 @@ static ws_status dial(struct plan *plan, ws_conn *ws, long *retry_after_ms, ws_e
 }
 
 static ws_status stay_connected(struct plan *plan, ws_error *err) {
-    long failures = 0;
-
     for (;;) {
-        long retry_after_ms = -1;
+        long wait_ms = -1;
         ws_conn ws;
-        ws_status status = dial(plan, &ws, &retry_after_ms, err);
+        ws_status status = dial(plan, &ws, &wait_ms, err);
+        int is_connected = status == WS_OK;
 
-        if (status == WS_OK) {
-            printf("Connected\n");
-            failures = 0;
-            if (talk(plan, ws, err) == WS_OK)
+        if (is_connected) {
+            printf("Connected\n"), fflush(stdout);
+            if ((status = talk(plan, ws, err)) == WS_OK)
                 return ws_close(ws, WS_CLOSE_NORMAL, "bye", err);
-            printf("Lost: %s\n", err->message);
             ws_abort(ws, NULL);
-        } else {
-            if (!is_worth_another_try(status, err->http_status) || ++failures == plan->attempts)
-                return status;
-            printf("Not connected: %s\n", err->message);
         }
-        fflush(stdout);
-        poll(NULL, 0,
-             (int)(retry_after_ms >= 0 ? retry_after_ms : backoff(plan->pause_ms, failures)));
+        if (!is_worth_another_try(status, err->http_status) || ++plan->failures == plan->attempts)
+            return status;
+        printf("%s: %s\n", is_connected ? "Lost" : "Not connected", err->message), fflush(stdout);
+        poll(NULL, 0, (int)(wait_ms >= 0 ? wait_ms : backoff(plan->pause_ms, plan->failures)));
     }
 }
 
@@ -111,6 +107,9 @@ int main(int argc, char **argv) {
     ws_status status = ws_options_keep_refusal(plan.options, 1, &err);
 
     srand((unsigned)time(NULL) ^ (unsigned)getpid());
+    /* A server that dies without a word is noticed, too. */
+    if (status == WS_OK)
+        status = ws_options_set_keepalive(plan.options, 20000, 20000, &err);
     if (status == WS_OK)
         status = stay_connected(&plan, &err);
     ws_options_free(plan.options);

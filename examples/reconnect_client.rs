@@ -6,14 +6,18 @@
 use std::thread;
 use std::time::Duration;
 
-use talkws::{CloseCode, Connection, Error};
+use talkws::{CloseCode, Connection, DialOptions, Error};
+
+const KEEPALIVE: Duration = Duration::from_secs(20);
 
 struct Plan {
     url: String,
     /// How many hellos are still to be answered.
     hellos: u32,
-    /// How often to dial in vain before giving up.
+    /// How often to try in vain before giving up.
     attempts: u32,
+    /// Since the last answer.
+    failures: u32,
     /// The first pause, and the time between two hellos.
     pause: Duration,
 }
@@ -29,6 +33,7 @@ fn main() {
         url: argument(1).unwrap_or("ws://localhost:8080/talk-to-server".into()),
         hellos: number(2, 10),
         attempts: number(3, 8),
+        failures: 0,
         pause: Duration::from_millis(number(4, 1000).into()),
     };
     if let Err(error) = stay_connected(&mut plan) {
@@ -38,37 +43,34 @@ fn main() {
 }
 
 fn stay_connected(plan: &mut Plan) -> talkws::Result<()> {
-    let mut failures = 0;
-    while plan.hellos > 0 {
-        let mut retry_after = None;
-        match talkws::dial(&plan.url) {
+    // A server that dies without a word is noticed, too.
+    let options = DialOptions::new().keepalive(KEEPALIVE, KEEPALIVE);
+    loop {
+        let (error, what) = match options.dial(&plan.url) {
             Ok(ws) => {
                 println!("Connected");
-                failures = 0;
                 match talk(plan, &ws) {
                     Ok(()) => return ws.close(CloseCode::Normal, "bye"),
-                    Err(error) => println!("Lost: {error}"),
+                    Err(error) => (error, "Lost"),
                 }
             }
-            Err(error) if !is_worth_another_try(&error) => return Err(error),
-            Err(error) => {
-                failures += 1;
-                if failures == plan.attempts {
-                    return Err(error);
-                }
-                println!("Not connected: {error}");
-                retry_after = asked_to_wait(&error);
-            }
+            Err(error) => (error, "Not connected"),
+        };
+        plan.failures += 1;
+        if !is_worth_another_try(&error) || plan.failures == plan.attempts {
+            return Err(error);
         }
-        thread::sleep(retry_after.unwrap_or_else(|| backoff(plan.pause, failures)));
+        println!("{what}: {error}");
+        let wait = asked_to_wait(&error);
+        thread::sleep(wait.unwrap_or_else(|| backoff(plan.pause, plan.failures)));
     }
-    Ok(())
 }
 
 fn talk(plan: &mut Plan, ws: &Connection) -> talkws::Result<()> {
     loop {
         ws.write_text("Hello from client!")?;
         println!("Received: {}", ws.read()?);
+        plan.failures = 0;
         plan.hellos -= 1;
         if plan.hellos == 0 {
             return Ok(());
@@ -82,6 +84,7 @@ fn is_worth_another_try(error: &Error) -> bool {
     match error {
         Error::Refused(refusal) => matches!(refusal.status(), 408 | 429 | 500..),
         Error::InvalidArgument(_) | Error::InvalidUrl { .. } | Error::Unsupported(_) => false,
+        Error::Handshake { .. } => false,
         _ => true,
     }
 }
@@ -91,9 +94,11 @@ fn asked_to_wait(error: &Error) -> Option<Duration> {
     let Error::Refused(refusal) = error else {
         return None;
     };
-    let seconds = refusal.head().header("retry-after")?.parse().ok()?;
-    // One that asks for more is not heard.
-    (seconds <= 60 * 60).then(|| Duration::from_secs(seconds))
+    let seconds = refusal.head().header("retry-after")?;
+    // A date, or more than some hours, is not heard.
+    let is_number = seconds.len() < 5 && seconds.bytes().all(|b| b.is_ascii_digit());
+    let seconds = seconds.parse().ok().filter(|_| is_number)?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// From half of the pause to all of it; the pause doubles with each failure, up to 64 times.
