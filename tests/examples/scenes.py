@@ -236,6 +236,8 @@ def inspection(server: Example) -> None:
         ("/chat", token + offer + "Origin: https://evil.example\r\n", 403, "", b""),
     )
     with server.serving("inspect_server", "ws://127.0.0.1:0") as url:
+        # Clients that stay, and say nothing, are in nobody's way.
+        idle = [wire.client(url, "/chat?token=secret", offer) for _ in range(20)]
         for target, headers, status, header, body in refusals:
             stream, head = wire.ask(url, target, headers)
             with stream:
@@ -254,6 +256,8 @@ def inspection(server: Example) -> None:
                 expect("x-served-by: inspect_server\r\n" in head.lower(), True)
                 wire.send_frame(stream, wire.TEXT, b"echo", mask=True)
                 expect(wire.receive_frame(stream), (wire.TEXT, b"echo"))
+        for stream in idle:
+            stream.close()
 
 
 def answer_hello(stream: socket.socket) -> None:
