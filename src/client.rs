@@ -6,7 +6,10 @@ mod connect;
 use std::borrow::Cow;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+
+use socket2::Socket;
 
 use crate::connection::{Connection, Opening};
 use crate::deadline::Deadline;
@@ -39,12 +42,35 @@ impl DialOptions {
     pub fn dial_within(&self, url: &str, deadline: impl Into<Deadline>) -> Result<Connection> {
         let deadline = deadline.into().or_sooner(self.timeout);
         let url = Url::parse(url)?;
-        let (request, handshake) = ClientHandshake::request(&url, self)?;
-        let socket = connect::connect(&url, &self.sockets, deadline)?;
-        let transport = Tcp::new(socket)
+        let connect = || connect::connect(&url, &self.sockets, deadline);
+        self.dial_over(&url, connect, deadline)
+    }
+
+    /// Dials over a stream socket that is connected already: to another address than the URL
+    /// names, from a certain one, or to a Unix socket. Only the opening handshake is made; the
+    /// URL is what it asks for. The socket belongs to the connection, and is closed on errors too.
+    pub fn dial_on(
+        &self,
+        socket: impl Into<OwnedFd>,
+        url: &str,
+        deadline: impl Into<Deadline>,
+    ) -> Result<Connection> {
+        let deadline = deadline.into().or_sooner(self.timeout);
+        let url = Url::parse(url)?;
+        self.dial_over(&url, || Ok(Socket::from(socket.into())), deadline)
+    }
+
+    fn dial_over(
+        &self,
+        url: &Url,
+        connect: impl FnOnce() -> Result<Socket>,
+        deadline: Deadline,
+    ) -> Result<Connection> {
+        let (request, handshake) = ClientHandshake::request(url, self)?;
+        let transport = Tcp::new(connect()?)
             .map_err(|error| Error::io(format!("dial {}: set up the socket", url.text), error))?;
         let dial = Dial {
-            url: &url,
+            url,
             transport,
             deadline,
         };

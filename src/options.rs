@@ -307,6 +307,7 @@ pub struct ListenOptions {
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_pending: usize,
     pub(crate) backlog: u16,
+    pub(crate) plain_requests: bool,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -320,6 +321,7 @@ impl Default for ListenOptions {
             handshake_timeout: Duration::from_secs(10),
             max_pending: 1024,
             backlog: 1024,
+            plain_requests: false,
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
@@ -385,6 +387,14 @@ impl ListenOptions {
     /// How many connections the kernel holds while nobody accepts. Default: 1,024.
     pub fn backlog(mut self, count: u16) -> Self {
         self.backlog = count.max(1);
+        self
+    }
+
+    /// Whether [`accept`](crate::Listener::accept) also gives requests (GET) that do not ask for an
+    /// upgrade, so that the program can answer them, with a page or a health check, through
+    /// [`refuse_with`](crate::Request::refuse_with). Default: no, they are answered with 426.
+    pub fn plain_requests(mut self, enabled: bool) -> Self {
+        self.plain_requests = enabled;
         self
     }
 

@@ -7,8 +7,8 @@ mod request;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,12 +63,44 @@ impl ListenOptions {
         let address = sockets[0].local_addr().map_err(cannot)?.as_socket();
         let address = address.ok_or_else(|| cannot(io::ErrorKind::AddrNotAvailable.into()))?;
         let route = url.has_path.then(|| url.uri.path().to_owned());
+        let path = route.clone().unwrap_or_default();
+        let name = format!("ws://{}:{}{path}", bracketed(&url.host), address.port());
+        self.start(name, address, route, sockets)
+    }
+
+    /// Listens with a stream socket that listens already, and serves all paths. The socket belongs
+    /// to the listener, which puts it into non-blocking mode.
+    ///
+    /// With a socket that has no IP address, such as a Unix socket, [`Listener::local_addr`] is the
+    /// unspecified one, with port 0.
+    pub fn listen_on(&self, socket: impl Into<OwnedFd>) -> Result<Listener> {
+        let socket = Socket::from(socket.into());
+        let cannot = |error| Error::io("listen on the given socket", error);
+        socket.set_nonblocking(true).map_err(cannot)?;
+        let local = socket.local_addr().map_err(cannot)?;
+        let address = local.as_socket();
+        let name = match (address, local.as_pathname()) {
+            (Some(address), _) => format!("ws://{address}"),
+            (None, Some(path)) => format!("ws+unix:{}", path.display()),
+            (None, None) => "ws+unix:".to_owned(),
+        };
+        let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        self.start(name, address.unwrap_or(unspecified), None, vec![socket])
+    }
+
+    fn start(
+        &self,
+        url: String,
+        address: SocketAddr,
+        route: Option<String>,
+        sockets: Vec<Socket>,
+    ) -> Result<Listener> {
+        let cannot = |error| Error::io(format!("listen on {url}"), error);
         let (waker, wakes) = UnixStream::pair().map_err(cannot)?;
         waker.set_nonblocking(true).map_err(cannot)?;
         wakes.set_nonblocking(true).map_err(cannot)?;
-        let path = route.clone().unwrap_or_default();
         let shared = Shared {
-            url: format!("ws://{}:{}{path}", bracketed(&url.host), address.port()),
+            url,
             address,
             rules: Rules::new(route, self),
             options: self.clone(),

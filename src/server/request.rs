@@ -104,8 +104,15 @@ impl Request {
         self.waiting().socket.local_addr().ok()?.as_socket()
     }
 
+    /// Whether the client asks for an upgrade, which all do unless
+    /// [`ListenOptions::plain_requests`](crate::ListenOptions::plain_requests) admits others.
+    pub fn is_upgrade(&self) -> bool {
+        self.waiting().upgrade.is_upgrade()
+    }
+
     /// Whether [`upgrade`](Self::upgrade) could use these options: it is
-    /// [`Error::InvalidArgument`] to choose a subprotocol that the client did not offer.
+    /// [`Error::InvalidArgument`] to choose a subprotocol that the client did not offer, and
+    /// [`Error::InvalidState`] to upgrade who did not ask for it.
     pub fn check_upgrade(&self, options: &UpgradeOptions) -> Result<()> {
         self.waiting().upgrade.accept(options).map(drop)
     }
@@ -132,6 +139,11 @@ impl Request {
         options: UpgradeOptions,
         deadline: impl Into<Deadline>,
     ) -> Result<Connection> {
+        if !self.is_upgrade() {
+            let error = self.check_upgrade(&options);
+            self.answer(&RefusalResponse::not_an_upgrade());
+            error?;
+        }
         // When this fails the request is dropped, and so refused.
         let (response, subprotocol) = self.waiting().upgrade.accept(&options)?;
         let waiting = self.waiting.take().expect("answering consumes the request");
@@ -169,19 +181,25 @@ impl Request {
         Connection::new(transport, Role::Server, limits, opening, rest)
     }
 
-    /// Refuses, with an HTTP status from 200 to 599 and a text for the body. Waits for nothing:
-    /// what the client does not take at once goes out while somebody accepts.
-    pub fn refuse(self, status: u16, body: &str) -> Result<()> {
+    /// Refuses, with an HTTP status from 200 to 599 and a body, which is plain text unless a
+    /// header says otherwise. Waits for nothing: what the client does not take at once goes out
+    /// while somebody accepts.
+    pub fn refuse(self, status: u16, body: impl AsRef<[u8]>) -> Result<()> {
         self.refuse_with(status, body, RefuseOptions::new())
     }
 
     /// Like [`refuse`](Self::refuse), with headers. With 204 and 304 there is no body.
-    pub fn refuse_with(mut self, status: u16, body: &str, options: RefuseOptions) -> Result<()> {
+    pub fn refuse_with(
+        mut self,
+        status: u16,
+        body: impl AsRef<[u8]>,
+        options: RefuseOptions,
+    ) -> Result<()> {
         if !(200..=599).contains(&status) {
             let reason = format!("refuse with {status}: use an HTTP status from 200 to 599");
             return Err(Error::InvalidArgument(reason.into()));
         }
-        self.answer(&RefusalResponse::new(status, body).with_options(options));
+        self.answer(&RefusalResponse::new(status, body.as_ref()).with_options(options));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! TCP.
+//! TCP, and what else is a connected stream socket.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -19,7 +19,7 @@ pub const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub const SEND_FLAGS: i32 = 0;
 
-/// A connected TCP socket.
+/// A connected TCP socket, or one that was adopted, such as a Unix socket.
 #[derive(Debug)]
 pub struct Tcp {
     /// In blocking mode: a call that nobody gave a deadline is one system call. The others say
@@ -33,7 +33,9 @@ impl Tcp {
     /// Takes a connected socket over.
     pub fn new(socket: Socket) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
-        socket.set_tcp_nodelay(true)?;
+        if socket.local_addr()?.as_socket().is_some() {
+            socket.set_tcp_nodelay(true)?;
+        }
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
         let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());

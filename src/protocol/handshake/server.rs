@@ -20,14 +20,16 @@ pub struct Rules {
     origins: OriginRule,
     subprotocols: Vec<String>,
     subprotocol_required: bool,
+    plain_requests: bool,
 }
 
-/// A whole and well-formed request to upgrade.
+/// A whole and well-formed request: to upgrade, unless the rules admit others.
 #[derive(Debug)]
 pub struct UpgradeRequest {
     /// As it came.
     pub head: RequestHead,
-    response: Response,
+    /// `None` when it does not ask for an upgrade.
+    response: Option<Response>,
     /// What an upgrade chooses unless it says otherwise.
     subprotocol: Option<String>,
 }
@@ -37,7 +39,7 @@ pub struct UpgradeRequest {
 pub struct RefusalResponse {
     /// The HTTP status.
     pub status: u16,
-    body: String,
+    body: Vec<u8>,
     how_to_do_better: &'static [(&'static str, &'static str)],
     headers: Headers,
 }
@@ -48,13 +50,19 @@ const HOW_TO_UPGRADE: &[(&str, &str)] =
 
 impl RefusalResponse {
     /// A refusal with a text to read.
-    pub fn new(status: u16, body: impl Into<String>) -> Self {
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         RefusalResponse {
             status,
             body: body.into(),
             how_to_do_better: &[],
             headers: Headers::new(),
         }
+    }
+
+    /// The answer to who does not ask for an upgrade.
+    pub fn not_an_upgrade() -> Self {
+        let body = "This is a WebSocket; ask for an upgrade (RFC 6455, 4.1).\n";
+        RefusalResponse::new(426, body).with_advice(HOW_TO_UPGRADE)
     }
 
     /// With the headers that the program adds.
@@ -91,7 +99,7 @@ impl RefusalResponse {
         // Two answers never have a body, nor say how long it is (RFC 9110, 6.4.1 and 8.6).
         let body = match status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => None,
-            _ => Some(self.body.as_bytes()),
+            _ => Some(self.body.as_slice()),
         };
         if let Some(body) = body {
             let has_type = self.headers.iter().any(|(n, _)| n == header::CONTENT_TYPE);
@@ -133,6 +141,7 @@ impl Rules {
             origins: options.origins.clone(),
             subprotocols: options.subprotocols.clone(),
             subprotocol_required: options.subprotocol_required,
+            plain_requests: options.plain_requests,
         }
     }
 
@@ -172,7 +181,7 @@ impl Rules {
                 Progress::Refuse(refusal.with_advice(&[("Allow", "GET")]))
             }
             Err(TungsteniteError::Protocol(ProtocolError::WrongHttpVersion)) => {
-                Progress::Refuse(not_an_upgrade())
+                Progress::Refuse(RefusalResponse::not_an_upgrade())
             }
             Err(error) => Progress::Refuse(bad_request(&format!("not an HTTP request ({error})"))),
         }
@@ -195,7 +204,15 @@ impl Rules {
             ));
         }
         if !head.has_token("upgrade", "websocket") || !head.has_token("connection", "upgrade") {
-            return Err(not_an_upgrade());
+            if self.plain_requests {
+                let (response, subprotocol) = (None, None);
+                return Ok(UpgradeRequest {
+                    head,
+                    response,
+                    subprotocol,
+                });
+            }
+            return Err(RefusalResponse::not_an_upgrade());
         }
         if head.count("sec-websocket-version") > 1 || head.count("sec-websocket-key") > 1 {
             return Err(bad_request(
@@ -230,7 +247,7 @@ impl Rules {
         match create_response(&request) {
             Ok(response) => Ok(UpgradeRequest {
                 head,
-                response,
+                response: Some(response),
                 subprotocol,
             }),
             Err(error) => Err(bad_request(&error.to_string())),
@@ -284,21 +301,22 @@ impl Rules {
     }
 }
 
-fn not_an_upgrade() -> RefusalResponse {
-    RefusalResponse::new(
-        426,
-        "This is a WebSocket; ask for an upgrade (RFC 6455, 4.1).\n",
-    )
-    .with_advice(HOW_TO_UPGRADE)
-}
-
 fn bad_request(reason: &str) -> RefusalResponse {
     RefusalResponse::new(400, format!("Bad request: {reason}.\n"))
 }
 
 impl UpgradeRequest {
+    /// Whether it asks for an upgrade.
+    pub fn is_upgrade(&self) -> bool {
+        self.response.is_some()
+    }
+
     /// The bytes of the 101 response, and the subprotocol they name.
     pub fn accept(&self, options: &UpgradeOptions) -> Result<(Vec<u8>, Option<String>)> {
+        let Some(response) = &self.response else {
+            let reason = "upgrade: the client did not ask for one; answer it with refuse";
+            return Err(Error::InvalidState(reason.into()));
+        };
         if let Some(chosen) = &options.subprotocol
             && !self.head.subprotocols().any(|offered| offered == chosen)
         {
@@ -311,7 +329,7 @@ impl UpgradeRequest {
             .or_else(|| self.subprotocol.clone());
         let mut bytes = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
         let mut add = |name: &str, value: &[u8]| add_header(&mut bytes, name, value);
-        for (name, value) in self.response.headers() {
+        for (name, value) in response.headers() {
             // Some clients compare these names to the letter.
             let name = match name.as_str() {
                 "connection" => "Connection",
