@@ -11,6 +11,7 @@ mod reader;
 mod sending;
 mod state;
 mod tally;
+mod watch;
 mod writer;
 
 use std::borrow::Borrow;
@@ -19,7 +20,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -94,7 +95,15 @@ struct Shared {
     phase: AtomicU8,
     tally: Tally,
     status: Mutex<Status>,
+    /// Told, to those who hold the status, of Pongs, of the end, and of the reader's turn.
+    news: Condvar,
+    /// How many threads wait for that.
+    watchers: AtomicU32,
 }
+
+/// A Ping that was sent, in the order of sending: what [`Connection::wait_pong`] waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PingId(u64);
 
 /// How far the connection has come. It only ever advances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,8 +125,11 @@ struct Status {
     /// With what the connection ended.
     end: Option<Error>,
     last_pong: Option<Box<[u8]>>,
-    /// The newest Ping, as long as it is not answered.
-    ping: Option<Box<SentPing>>,
+    /// The Pings that are not answered, in their order.
+    pings: Vec<SentPing>,
+    last_ping: u64,
+    /// The newest Ping that was answered.
+    answered: u64,
 }
 
 impl Connection {
@@ -145,6 +157,8 @@ impl Connection {
             phase: AtomicU8::new(Phase::Open as u8),
             tally: Tally::default(),
             status: Mutex::new(Status::default()),
+            news: Condvar::new(),
+            watchers: AtomicU32::new(0),
         };
         let shared = Arc::new(shared);
         if let Some(keepalive) = limits.keepalive {
@@ -323,14 +337,56 @@ impl Connection {
     }
 
     /// Sends a Ping with a payload of at most 125 bytes (RFC 6455, 5.5.2). The peer's Pong
-    /// arrives while somebody reads; see [`last_pong`](Self::last_pong).
-    pub fn ping(&self, payload: &[u8]) -> Result<()> {
+    /// arrives while somebody reads; [`wait_pong`](Self::wait_pong) waits for it.
+    pub fn ping(&self, payload: &[u8]) -> Result<PingId> {
         self.ping_within(payload, Deadline::NEVER)
     }
 
     /// Like [`ping`](Self::ping), until `deadline`.
-    pub fn ping_within(&self, payload: &[u8], deadline: impl Into<Deadline>) -> Result<()> {
+    pub fn ping_within(&self, payload: &[u8], deadline: impl Into<Deadline>) -> Result<PingId> {
         self.shared.write_ping(payload, deadline.into())
+    }
+
+    /// Waits until a Ping, or one after it, is answered.
+    ///
+    /// Reads meanwhile, unless another call does. Messages that come are put aside for the calls
+    /// that read them, `max_aside` at most: then this waits until one of them is taken. It is
+    /// [`Error::InvalidState`] in the middle of a message that is read in parts.
+    ///
+    /// ```no_run
+    /// # fn measure(ws: talkws::Connection) -> talkws::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let ping = ws.ping(b"are you there?")?;
+    /// ws.wait_pong(ping, 16, Duration::from_secs(1))?;
+    /// println!("after {:?}", ws.counters().round_trip);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_pong(
+        &self,
+        ping: PingId,
+        max_aside: usize,
+        deadline: impl Into<Deadline>,
+    ) -> Result<()> {
+        self.shared.wait_pong(ping, max_aside, deadline.into())
+    }
+
+    /// Whether a Ping, or one after it, is answered. Waits for nothing, and reads nothing.
+    pub fn is_answered(&self, ping: PingId) -> bool {
+        self.shared.status.lock().answered >= ping.0
+    }
+
+    /// Sends a Pong that answers no Ping, as a sign of life (RFC 6455, 5.5.3), with a payload of at
+    /// most 125 bytes.
+    pub fn pong_within(&self, payload: &[u8], deadline: impl Into<Deadline>) -> Result<()> {
+        self.shared.write_pong(payload, deadline.into())
+    }
+
+    /// Waits until the connection has ended, which [`end`](Self::end) tells about then. Reads
+    /// meanwhile, as [`wait_pong`](Self::wait_pong) does.
+    pub fn wait_end(&self, max_aside: usize, deadline: impl Into<Deadline>) -> Result<()> {
+        self.shared.wait_end(max_aside, deadline.into())
     }
 
     /// What this connection has done so far, and how long the answer to a Ping took.

@@ -59,8 +59,8 @@
 //!
 //! Whoever reads answers Pings and makes the closing handshake, so a program that wants to
 //! notice the end of a connection should read from it. [`ping`](Connection::ping) sends a Ping;
-//! [`last_pong`](Connection::last_pong) is the newest answer, and
-//! [`counters`](Connection::counters) tell how long it took.
+//! [`wait_pong`](Connection::wait_pong) waits for its answer, and
+//! [`counters`](Connection::counters) tell how long that took.
 //!
 //! # Streams
 //!
@@ -129,7 +129,7 @@ pub mod url;
 
 pub use client::dial;
 pub use close::{CloseCode, CloseInfo, ClosedBy, MAX_CLOSE_REASON};
-pub use connection::{Connection, Counters, Pending};
+pub use connection::{Connection, Counters, Pending, PingId};
 pub use deadline::Deadline;
 pub use error::{Error, Refusal, Result, Violation};
 pub use head::{RequestHead, ResponseHead};

@@ -3,7 +3,6 @@
 use std::net::Shutdown;
 
 use super::reader::Reader;
-use super::state::lock;
 use super::{Phase, Shared};
 use crate::close::{CloseCode, CloseInfo, ClosedBy};
 use crate::deadline::Deadline;
@@ -51,7 +50,7 @@ impl Shared {
             }
         }
         // A reader that is blocked does this reading, and lets go of the lock when it is done.
-        let error = match lock(&self.reader, deadline) {
+        let error = match self.reader_turn(deadline) {
             Ok(mut reader) if self.phase() != Phase::Ended => self.discard(&mut reader, deadline),
             Ok(_) => return Ok(()),
             Err(halt) => halt.into_error("close", self),

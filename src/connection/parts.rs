@@ -3,7 +3,6 @@
 use std::mem::MaybeUninit;
 
 use super::reader::{IN_PLACE, PIECE, Patience, Reader, Stop};
-use super::state::lock;
 use super::{Phase, Shared};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -50,7 +49,7 @@ impl Reader {
     fn end_part(&mut self, is_last: bool) {
         self.partial.clear();
         if is_last {
-            self.partial = Vec::new();
+            self.partial = std::mem::take(&mut self.behind);
         }
         self.parts = Parts {
             is_open: !is_last,
@@ -70,13 +69,21 @@ impl Shared {
             let reason = "read some: the buffer has no room for a single byte";
             return Err(Error::InvalidArgument(reason.into()));
         }
-        let mut reader =
-            lock(&self.reader, deadline).map_err(|halt| halt.into_error("read some", self))?;
+        let mut reader = self
+            .reader_turn(deadline)
+            .map_err(|halt| halt.into_error("read some", self))?;
         let _fuse = self.fuse();
-        if self.phase() == Phase::Ended {
+        if !reader.parts.is_open
+            && let Some(message) = self.take_aside(&mut reader)
+        {
+            reader.parts.whole = Some(message.kind());
+            reader.behind = std::mem::replace(&mut reader.partial, message.into_bytes());
+        }
+        let has_whole = reader.parts.whole.is_some() && !self.gives_up();
+        if self.phase() == Phase::Ended && !has_whole {
             return Err(self.end_error());
         }
-        if reader.peer_close.is_some() {
+        if reader.peer_close.is_some() && !has_whole {
             return Err(self.peer_closed(&mut reader, deadline));
         }
         let part = match self.read_part(&mut reader, buffer, deadline) {

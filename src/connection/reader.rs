@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use super::parts::Parts;
-use super::state::lock;
+use super::watch::Aside;
 use super::{Phase, Shared};
 use crate::close::{CloseCode, ClosedBy};
 use crate::deadline::Deadline;
@@ -42,6 +42,10 @@ pub(super) struct Reader {
     /// The payload, so far, of a message whose reading was interrupted.
     pub partial: Vec<u8>,
     pub parts: Parts,
+    /// Whole messages that came while somebody waited for something else.
+    pub aside: Aside,
+    /// What has come of the message after the one that is being read in parts.
+    pub behind: Vec<u8>,
     /// The peer's Close, from when it has come until the connection has ended.
     pub peer_close: Option<(CloseCode, String)>,
 }
@@ -151,6 +155,8 @@ impl Reader {
             ahead,
             partial: Vec::new(),
             parts: Parts::default(),
+            aside: None,
+            behind: Vec::new(),
             peer_close: None,
         }
     }
@@ -163,7 +169,8 @@ impl Reader {
     /// Whether bytes were received, or decoded, that no call has delivered.
     pub fn holds_bytes(&self) -> bool {
         let is_in_parts = self.parts.is_open && self.parts.delivered < self.partial.len();
-        is_in_parts || !self.ahead.is_empty() || self.parts.whole.is_some()
+        let is_whole = self.parts.whole.is_some() || self.aside.is_some();
+        is_in_parts || !self.ahead.is_empty() || is_whole
     }
 }
 
@@ -179,9 +186,16 @@ impl Shared {
     }
 
     fn read_payload(&self, payload: &mut Vec<u8>, deadline: Deadline) -> Result<MessageKind> {
-        let mut reader =
-            lock(&self.reader, deadline).map_err(|halt| halt.into_error("read", self))?;
+        let mut reader = self
+            .reader_turn(deadline)
+            .map_err(|halt| halt.into_error("read", self))?;
         let _fuse = self.fuse();
+        if let Some(message) = self.take_aside(&mut reader) {
+            self.tally.message_received(message.len());
+            let kind = message.kind();
+            *payload = message.into_bytes();
+            return Ok(kind);
+        }
         if self.phase() == Phase::Ended {
             return Err(self.end_error());
         }
@@ -219,6 +233,8 @@ impl Shared {
         }
         let mut payload = std::mem::take(&mut reader.partial);
         reader.parts = Parts::default();
+        reader.aside = None;
+        reader.behind = Vec::new();
         loop {
             let read = match self.read_message(reader, &mut payload, deadline) {
                 Ok(_) if deadline.has_passed() => Err(Stop::from(Halt::TimedOut)),
@@ -273,21 +289,32 @@ impl Shared {
         payload: &mut Vec<u8>,
         deadline: Deadline,
     ) -> Result<MessageKind, Stop> {
-        if let Some(kind) = self.decode_ahead(reader, payload)? {
-            return Ok(kind);
-        }
         let mut patience = Patience::default();
         loop {
-            patience.check(deadline)?;
-            let whole = if reader.missing_payload() >= IN_PLACE {
-                let event = self.receive_in_place(&mut reader.decoder, payload, deadline)?;
-                self.handle(event, payload)?
-            } else {
-                self.receive_chunk(reader, payload, deadline)?
-            };
+            let whole = self.read_step(reader, payload, &mut patience, deadline)?;
             if let Some(kind) = whole {
                 return Ok(kind);
             }
+        }
+    }
+
+    /// Decodes what was received earlier, or receives once; gives the kind of a whole message.
+    pub(super) fn read_step(
+        &self,
+        reader: &mut Reader,
+        payload: &mut Vec<u8>,
+        patience: &mut Patience,
+        deadline: Deadline,
+    ) -> Result<Option<MessageKind>, Stop> {
+        if !reader.ahead.is_empty() {
+            return self.decode_ahead(reader, payload);
+        }
+        patience.check(deadline)?;
+        if reader.missing_payload() >= IN_PLACE {
+            let event = self.receive_in_place(&mut reader.decoder, payload, deadline)?;
+            self.handle(event, payload)
+        } else {
+            self.receive_chunk(reader, payload, deadline)
         }
     }
 

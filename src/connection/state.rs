@@ -41,6 +41,7 @@ impl Shared {
         // Under the writer's lock none could miss it; but its holder may be waiting for the
         // stream, so those who wait for a message to be complete look again by themselves.
         self.message_done.notify_all();
+        self.news.notify_all();
         end
     }
 

@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::sending::MAX_TOGETHER;
 use super::state::{Fuse, lock};
-use super::{Phase, Shared};
+use super::{Phase, PingId, Shared};
 use crate::close::ClosedBy;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -25,9 +25,14 @@ pub(super) struct NoMemory;
 /// A Ping that was sent, to know its answer by.
 #[derive(Debug)]
 pub(super) struct SentPing {
+    id: PingId,
     payload: Box<[u8]>,
     at: Instant,
 }
+
+/// So many Pings are known by their answers. An older one counts as answered when a newer one is
+/// (RFC 6455, 5.5.3).
+const MAX_PINGS: usize = 64;
 
 /// The writing half of a connection.
 pub(super) struct Writer {
@@ -171,9 +176,18 @@ impl Shared {
         Ok(())
     }
 
-    pub(super) fn write_ping(&self, payload: &[u8], deadline: Deadline) -> Result<()> {
+    pub(super) fn write_ping(&self, payload: &[u8], deadline: Deadline) -> Result<PingId> {
         let mut turn = self.turn("ping", deadline)?;
         self.send_ping(&mut turn, payload, deadline)
+    }
+
+    /// Sends a Pong that nobody asked for (RFC 6455, 5.5.3).
+    pub(super) fn write_pong(&self, payload: &[u8], deadline: Deadline) -> Result<()> {
+        let mut turn = self.turn("pong", deadline)?;
+        let frame = turn.encoder.pong(payload)?;
+        self.send_unsent(&mut turn, deadline)
+            .and_then(|()| self.send_frame(&mut turn, frame.as_bytes(), deadline))
+            .map_err(|halt| halt.into_error("pong", self))
     }
 
     /// Sends a Ping if that needs no waiting; says whether it did.
@@ -183,27 +197,49 @@ impl Shared {
         turn.is_ok_and(|mut turn| self.send_ping(&mut turn, payload, now).is_ok())
     }
 
-    fn send_ping(&self, turn: &mut Turn<'_>, payload: &[u8], deadline: Deadline) -> Result<()> {
+    fn send_ping(&self, turn: &mut Turn<'_>, payload: &[u8], deadline: Deadline) -> Result<PingId> {
         let frame = turn.encoder.ping(payload)?;
         self.send_unsent(turn, deadline)
             .map_err(|halt| halt.into_error("ping", self))?;
         // Before it is sent, or the answer may come first.
-        self.status.lock().ping = Some(Box::new(SentPing {
-            payload: payload.into(),
-            at: Instant::now(),
-        }));
-        self.send_frame(turn, frame.as_bytes(), deadline)
-            .map_err(|halt| halt.into_error("ping", self))?;
+        let id = self.expect_pong(payload);
+        if let Err(halt) = self.send_frame(turn, frame.as_bytes(), deadline) {
+            self.status.lock().pings.retain(|ping| ping.id != id);
+            return Err(halt.into_error("ping", self));
+        }
         self.tally.ping_sent();
-        Ok(())
+        Ok(id)
     }
 
-    /// Takes a Pong: the answer to the newest Ping, or any other.
+    fn expect_pong(&self, payload: &[u8]) -> PingId {
+        let mut status = self.status.lock();
+        status.last_ping += 1;
+        let id = PingId(status.last_ping);
+        if status.pings.len() >= MAX_PINGS {
+            status.pings.remove(0);
+        }
+        status.pings.push(SentPing {
+            id,
+            payload: payload.into(),
+            at: Instant::now(),
+        });
+        id
+    }
+
+    /// Takes a Pong: the answer to a Ping, and so to all before it, or any other.
     pub(super) fn take_pong(&self, payload: &[u8]) {
         self.tally.pong_received();
         let mut status = self.status.lock();
-        if let Some(ping) = status.ping.take_if(|ping| *ping.payload == *payload) {
-            self.tally.round_trip(ping.at.elapsed());
+        let answers = |ping: &SentPing| *ping.payload == *payload;
+        if let Some(index) = status.pings.iter().rposition(answers) {
+            let (id, at) = (status.pings[index].id, status.pings[index].at);
+            status.pings.drain(..=index);
+            if status.pings.is_empty() {
+                status.pings = Vec::new();
+            }
+            status.answered = id.0;
+            self.tally.round_trip(at.elapsed());
+            self.news.notify_all();
         }
         status.last_pong = Some(payload.into());
     }
