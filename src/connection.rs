@@ -377,6 +377,12 @@ impl Connection {
         self.shared.status.lock().answered >= ping.0
     }
 
+    /// Whether a Ping with this payload was sent, and is not answered.
+    pub fn awaits_pong(&self, payload: &[u8]) -> bool {
+        let status = self.shared.status.lock();
+        status.pings.iter().any(|ping| *ping.payload == *payload)
+    }
+
     /// Sends a Pong that answers no Ping, as a sign of life (RFC 6455, 5.5.3), with a payload of at
     /// most 125 bytes.
     pub fn pong_within(&self, payload: &[u8], deadline: impl Into<Deadline>) -> Result<()> {

@@ -68,16 +68,26 @@ impl ListenOptions {
         self.start(name, address, route, sockets)
     }
 
-    /// Listens with a stream socket that listens already, and serves all paths. The socket belongs
-    /// to the listener, which puts it into non-blocking mode.
+    /// Listens with stream sockets that listen already, and serves all paths. The sockets belong
+    /// to the listener, which puts them into non-blocking mode. The first gives it its name.
     ///
     /// With a socket that has no IP address, such as a Unix socket, [`Listener::local_addr`] is the
     /// unspecified one, with port 0.
-    pub fn listen_on(&self, socket: impl Into<OwnedFd>) -> Result<Listener> {
-        let socket = Socket::from(socket.into());
-        let cannot = |error| Error::io("listen on the given socket", error);
-        socket.set_nonblocking(true).map_err(cannot)?;
-        let local = socket.local_addr().map_err(cannot)?;
+    pub fn listen_on<S: Into<OwnedFd>>(
+        &self,
+        sockets: impl IntoIterator<Item = S>,
+    ) -> Result<Listener> {
+        let own = |socket: S| Socket::from(socket.into());
+        let sockets: Vec<Socket> = sockets.into_iter().map(own).collect();
+        let cannot = |error| Error::io("listen on the given sockets", error);
+        for socket in &sockets {
+            socket.set_nonblocking(true).map_err(cannot)?;
+        }
+        let Some(first) = sockets.first() else {
+            let reason = "listen: there is no socket to listen on";
+            return Err(Error::InvalidArgument(reason.into()));
+        };
+        let local = first.local_addr().map_err(cannot)?;
         let address = local.as_socket();
         let name = match (address, local.as_pathname()) {
             (Some(address), _) => format!("ws://{address}"),
@@ -85,7 +95,7 @@ impl ListenOptions {
             (None, None) => "ws+unix:".to_owned(),
         };
         let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        self.start(name, address.unwrap_or(unspecified), None, vec![socket])
+        self.start(name, address.unwrap_or(unspecified), None, sockets)
     }
 
     fn start(

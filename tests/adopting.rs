@@ -17,7 +17,7 @@ fn a_tcp_socket_is_dialled_on_whatever_the_url_names() {
     bounded(|| {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let listener = ListenOptions::new().listen_on(socket).unwrap();
+        let listener = ListenOptions::new().listen_on([socket]).unwrap();
         assert_eq!(listener.local_addr(), address);
         assert_eq!(listener.url(), format!("ws://{address}"));
         let client = thread::spawn(move || {
@@ -38,12 +38,30 @@ fn a_tcp_socket_is_dialled_on_whatever_the_url_names() {
 }
 
 #[test]
+fn several_sockets_are_one_listener() {
+    bounded(|| {
+        let sockets = [0, 0].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+        let addresses = [0, 1].map(|index: usize| sockets[index].local_addr().unwrap());
+        let listener = ListenOptions::new().listen_on(sockets).unwrap();
+        for address in addresses {
+            let client = thread::spawn(move || talkws::dial(&format!("ws://{address}/")));
+            let request = listener.accept().unwrap();
+            assert_eq!(request.local_addr(), Some(address));
+            request.upgrade(UpgradeOptions::new()).unwrap();
+            client.join().unwrap().unwrap();
+        }
+        let none = ListenOptions::new().listen_on(Vec::<TcpListener>::new());
+        assert!(matches!(none, Err(Error::InvalidArgument(_))));
+    });
+}
+
+#[test]
 fn a_unix_socket_carries_a_websocket() {
     bounded(|| {
         let path = std::env::temp_dir().join(format!("talkws-{}.sock", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let listener = ListenOptions::new()
-            .listen_on(UnixListener::bind(&path).unwrap())
+            .listen_on([UnixListener::bind(&path).unwrap()])
             .unwrap();
         assert_eq!(listener.url(), format!("ws+unix:{}", path.display()));
         assert_eq!(listener.local_addr().port(), 0);
@@ -120,6 +138,12 @@ fn an_upgrade_is_an_upgrade_where_plain_requests_are_admitted() {
         let client = thread::spawn(move || talkws::dial(&url).unwrap().read());
         let request = listener.accept().unwrap();
         assert!(request.is_upgrade());
+        let options = UpgradeOptions::new().header("X-A", "b").unwrap();
+        let response = request.upgrade_response(&options).unwrap();
+        assert_eq!(
+            (response.status(), response.header("x-a")),
+            (101, Some("b"))
+        );
         let ws = request.upgrade(UpgradeOptions::new()).unwrap();
         ws.write_text("hello").unwrap();
         assert_eq!(client.join().unwrap().unwrap().as_text(), Some("hello"));

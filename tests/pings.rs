@@ -20,14 +20,15 @@ fn a_pong_is_waited_for_and_messages_before_it_are_kept() {
     bounded(|| {
         for (mut peer, ws) in RawPeer::both_roles() {
             let ping = ws.ping(b"1").unwrap();
-            assert!(!ws.is_answered(ping));
+            assert!(!ws.is_answered(ping) && ws.awaits_pong(b"1"));
             assert_eq!(peer.read_frame(), (PING | FINAL, b"1".to_vec()));
             peer.send_frame(TEXT | FINAL, b"first");
             peer.send_frame(TEXT, b"sec");
             peer.send_frame(CONTINUATION | FINAL, b"ond");
             peer.send_frame(PONG | FINAL, b"1");
             ws.wait_pong(ping, 16, Deadline::NEVER).unwrap();
-            assert!(ws.is_answered(ping) && ws.pending().read);
+            assert!(ws.is_answered(ping) && !ws.awaits_pong(b"1"));
+            assert!(ws.pending().read);
             assert_eq!(ws.counters().messages_received, 0);
             assert_eq!([text(&ws), text(&ws)], ["first", "second"]);
             assert_eq!(ws.counters().messages_received, 2);

@@ -26,7 +26,7 @@ pub(super) struct NoMemory;
 #[derive(Debug)]
 pub(super) struct SentPing {
     id: PingId,
-    payload: Box<[u8]>,
+    pub payload: Box<[u8]>,
     at: Instant,
 }
 

@@ -14,7 +14,7 @@ use super::{Mailbox, Shared};
 use crate::connection::{Connection, Opening};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::head::RequestHead;
+use crate::head::{RequestHead, ResponseHead};
 use crate::options::{ConnectionLimits, RefuseOptions, UpgradeOptions};
 use crate::protocol::Role;
 use crate::protocol::handshake::server::{RefusalResponse, UpgradeRequest};
@@ -115,6 +115,13 @@ impl Request {
     /// [`Error::InvalidState`] to upgrade who did not ask for it.
     pub fn check_upgrade(&self, options: &UpgradeOptions) -> Result<()> {
         self.waiting().upgrade.accept(options).map(drop)
+    }
+
+    /// The response that [`upgrade`](Self::upgrade) would send with these options, or the error that
+    /// it would give. Sends nothing.
+    pub fn upgrade_response(&self, options: &UpgradeOptions) -> Result<ResponseHead> {
+        let (bytes, _) = self.waiting().upgrade.accept(options)?;
+        Ok(ResponseHead::new(&bytes))
     }
 
     /// Upgrades: the connection is a WebSocket from here on. Waits until the response is sent,

@@ -87,10 +87,10 @@ def test_subclasses_of_str_and_bytes_are_what_they_derive_from(pair: Pair) -> No
     assert [server.recv(PATIENCE), server.recv(PATIENCE)] == ["a", b"b"]
 
 
-@pytest.mark.parametrize("message", [None, 1, ["a"], {"a": 1}, object()])
+@pytest.mark.parametrize("message", [None, 1, [1], [None], {"a": 1}, object()])
 def test_what_is_no_message_is_a_type_error(pair: Pair, message: Any) -> None:
     client, server = pair
-    with pytest.raises(TypeError, match="send: expected str or bytes-like, not "):
+    with pytest.raises(TypeError, match="^send: (expected str|a mapping)"):
         client.send(message)
     client.send("still fine")
     assert server.recv(PATIENCE) == "still fine"

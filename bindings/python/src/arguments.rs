@@ -1,44 +1,15 @@
-//! What Python hands over: messages, timeouts, headers, limits.
+//! What Python hands over: timeouts, headers, limits.
 
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView, PyString};
-use talkws::{Deadline, MessageKind};
+use pyo3::types::PyString;
+use talkws::Deadline;
 
 /// Longer than any program runs, and no trouble for the clock when it is added to now.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
-
-/// A payload that stays as it is while the GIL is released: `bytes` are immutable.
-pub struct Payload<'py> {
-    pub kind: MessageKind,
-    pub data: Bound<'py, PyBytes>,
-}
-
-impl<'py> Payload<'py> {
-    /// Takes `str` as text and anything with a buffer as binary. Only what could change
-    /// meanwhile, such as a `bytearray`, is copied.
-    pub fn new(what: &str, message: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if let Ok(data) = message.cast::<PyBytes>() {
-            let (kind, data) = (MessageKind::Binary, data.clone());
-            return Ok(Payload { kind, data });
-        }
-        if let Ok(text) = message.cast::<PyString>() {
-            let (kind, data) = (MessageKind::Text, text.encode_utf8()?);
-            return Ok(Payload { kind, data });
-        }
-        let Ok(view) = PyMemoryView::from(message) else {
-            let found = message.get_type().qualname()?;
-            return Err(PyTypeError::new_err(format!(
-                "{what}: expected str or bytes-like, not {found}"
-            )));
-        };
-        let data = view.call_method0("tobytes")?.cast_into::<PyBytes>()?;
-        let kind = MessageKind::Binary;
-        Ok(Payload { kind, data })
-    }
-}
 
 /// A timeout as `Connection.recv` takes it: seconds from now, `None` for ever; no time is left
 /// when it is zero or negative.
@@ -103,4 +74,32 @@ pub fn headers(values: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<(String, Vec<u
 /// The bytes of a header's value, of which ISO-8859-1 can express every one.
 pub fn latin_1(value: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
     value.call_method1("encode", ("iso-8859-1",))?.extract()
+}
+
+/// What is to be done about a silent peer: both in seconds, `None` for no Pings, or for never
+/// giving it up.
+pub fn keepalive(
+    interval: Option<f64>,
+    timeout: Option<f64>,
+) -> PyResult<Option<(Duration, Duration)>> {
+    let Some(interval) = interval else {
+        return Ok(None);
+    };
+    let interval = duration("ping_interval", interval)?;
+    if interval.is_zero() {
+        let text = "ping_interval: expected seconds, more than none; None sends no Pings";
+        return Err(PyValueError::new_err(text));
+    }
+    Ok(Some((interval, self::timeout("ping_timeout", timeout)?)))
+}
+
+/// A duplicate of a descriptor of Python's, which stays Python's.
+pub fn descriptor(number: RawFd) -> PyResult<OwnedFd> {
+    if number < 0 {
+        return Err(PyValueError::new_err("sock: it is closed"));
+    }
+    // SAFETY: not -1, and nothing but a call of the system is made with it, which says so when the
+    // number means nothing.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(borrowed.try_clone_to_owned()?)
 }

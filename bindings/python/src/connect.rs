@@ -1,66 +1,74 @@
 //! Dialling.
 
+use std::os::fd::RawFd;
+use std::sync::Mutex;
+
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use talkws::DialOptions;
 
 use crate::arguments;
-use crate::connection::{ClientConnection, Connection};
-use crate::error::to_python;
+use crate::connection::Open;
+use crate::error::{exception, to_python};
 use crate::wait::wait_or_give_up;
 
-/// Connect to the WebSocket server at ``uri``, such as ``ws://localhost:8080/talk-to-server``.
-///
-/// The connection is a context manager, which closes it::
-///
-///     with talkws.connect("ws://localhost:8080/talk-to-server") as ws:
-///         ws.send("Hello from client!")
-///         print(ws.recv())
-///
-/// Args:
-///     uri: Where to connect.
-///     origin: Value of the ``Origin`` header, as a browser sends it.
-///     subprotocols: Subprotocols to offer, the preferred one first.
-///     additional_headers: Headers to add to the request.
-///     open_timeout: Seconds for all of it: resolving the name, connecting, and the handshake.
-///         ``None`` waits for ever.
-///     close_timeout: Seconds that closing waits for the peer. ``None`` waits for ever.
-///     max_size: The largest message that may be received, in bytes. ``None`` for no limit.
-///
-/// Raises:
-///     InvalidURI: If ``uri`` is not a URI of a WebSocket.
-///     InvalidStatus: If the server refuses; the exception holds its answer.
-///     InvalidHandshake: If the server's answer breaks the rules of the opening handshake.
-///     OSError: If the network fails.
-///     TimeoutError: If ``open_timeout`` passes.
+/// A connection that was dialled, for a :class:`talkws.ClientConnection` to be made of.
+#[pyclass(module = "talkws._talkws", frozen)]
+pub struct Dialled(Mutex<Option<Open>>);
+
+impl Dialled {
+    pub fn take(&self, py: Python<'_>) -> PyResult<Open> {
+        let mut open = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        open.take().ok_or_else(|| {
+            let text = "there is a connection already that was made of this";
+            exception(py, "InvalidState", (text,))
+        })
+    }
+}
+
+/// Dials: see :func:`talkws.connect`. A descriptor is one of a connected socket, of which
+/// the connection gets a duplicate.
 #[pyfunction]
 #[pyo3(signature = (
     uri,
     *,
-    origin = None,
-    subprotocols = None,
-    additional_headers = None,
-    open_timeout = 10.0,
-    close_timeout = 5.0,
-    max_size = 16_777_216,
+    descriptor,
+    origin,
+    subprotocols,
+    headers,
+    open_timeout,
+    close_timeout,
+    keepalive,
+    max_size,
+    max_queue,
 ))]
 #[allow(clippy::too_many_arguments)]
-pub fn connect<'py>(
-    py: Python<'py>,
+pub fn dial(
+    py: Python<'_>,
     uri: &str,
+    descriptor: Option<RawFd>,
     origin: Option<&Bound<'_, PyString>>,
     subprotocols: Option<&Bound<'_, PyAny>>,
-    additional_headers: Option<&Bound<'_, PyAny>>,
+    headers: Option<&Bound<'_, PyAny>>,
     open_timeout: Option<f64>,
     close_timeout: Option<f64>,
+    keepalive: (Option<f64>, Option<f64>),
     max_size: Option<usize>,
-) -> PyResult<Bound<'py, ClientConnection>> {
+    max_queue: Option<usize>,
+) -> PyResult<Dialled> {
+    let socket = descriptor.map(arguments::descriptor).transpose()?;
     let mut options = DialOptions::new()
         .timeout(arguments::timeout("open_timeout", open_timeout)?)
         .close_timeout(arguments::timeout("close_timeout", close_timeout)?)
         .max_message_size(arguments::max_size(max_size));
+    if let Some((interval, timeout)) = arguments::keepalive(keepalive.0, keepalive.1)? {
+        options = options.keepalive(interval, timeout);
+    }
     let raised = |error| to_python(py, &error);
-    for (name, value) in arguments::headers(additional_headers)? {
+    for (name, value) in arguments::headers(headers)? {
         options = options.header(&name, value).map_err(raised)?;
     }
     if let Some(origin) = origin {
@@ -70,7 +78,10 @@ pub fn connect<'py>(
     for name in arguments::strings("subprotocols", subprotocols)? {
         options = options.subprotocol(&name).map_err(raised)?;
     }
-    let dialled = wait_or_give_up(py, |deadline| options.dial_within(uri, deadline))?;
-    let connection = Connection::new(dialled.map_err(raised)?);
-    Bound::new(py, (ClientConnection, connection))
+    let dialled = wait_or_give_up(py, |deadline| match socket {
+        Some(socket) => options.dial_on(socket, uri, deadline),
+        None => options.dial_within(uri, deadline),
+    })?;
+    let open = Open::new(dialled.map_err(raised)?, max_queue.unwrap_or(usize::MAX));
+    Ok(Dialled(Mutex::new(Some(open))))
 }

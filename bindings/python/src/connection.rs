@@ -1,117 +1,67 @@
-//! An open connection.
+//! A connection: what Python may do with it, and see of it.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyStopIteration, PyValueError};
-use pyo3::ffi;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyString};
-use talkws::{CloseCode, CloseInfo, ClosedBy, Deadline, Error, Message};
+use talkws::{CloseCode, Deadline, Error, UpgradeOptions};
 
-use crate::arguments::{self, Payload};
-use crate::error::{cause, exception, to_python};
-use crate::handshake;
-use crate::wait::{wait, was_interrupted};
+use crate::connect::Dialled;
+use crate::error::{exception, to_python};
+use crate::payload::Payload;
+use crate::pending::PendingConnection;
+use crate::pinging::{self, PongEvent};
+use crate::wait::wait;
+use crate::{ending, handshake, receiving, sending};
 
-/// From this size on, bytes are copied without the GIL.
-const LARGE: usize = 32 * 1024;
-
-/// A WebSocket connection, open until one end closes it.
-///
-/// Any method may be called from any thread at any time: one thread may wait in :meth:`recv`
-/// while others :meth:`send`. Nothing that waits holds the GIL, and Ctrl-C ends every wait
-/// without harm to the connection.
-///
-/// A connection is a context manager: leaving the ``with`` block closes it, with 1000, or with
-/// 1011 when an exception leaves the block. It is an iterator of the messages that arrive, which
-/// ends when the connection is closed in order.
-#[pyclass(module = "talkws", frozen, subclass, weakref)]
+/// The native part of a connection: see :class:`talkws.Connection`.
+#[pyclass(module = "talkws._talkws", frozen, subclass, weakref)]
 pub struct Connection {
-    core: talkws::Connection,
-    local: Option<SocketAddr>,
-    remote: Option<SocketAddr>,
+    /// Missing as long as the server has not answered the request.
+    open: OnceLock<Open>,
+    /// A server's connection comes from a request.
+    pending: Option<Py<PendingConnection>>,
     /// Code and reason that this end closes with.
     closing: Mutex<Option<(u16, String)>>,
     request: PyOnceLock<Py<PyAny>>,
     response: PyOnceLock<Py<PyAny>>,
 }
 
-impl Connection {
-    pub fn new(core: talkws::Connection) -> Self {
-        Connection {
-            // Asked for now, since the system forgets them when the connection ends.
+/// A connection after the opening handshake.
+pub struct Open {
+    pub core: talkws::Connection,
+    pub max_queue: usize,
+    /// Asked for once, since the system forgets them when the connection ends.
+    local: Option<SocketAddr>,
+    remote: Option<SocketAddr>,
+}
+
+impl Open {
+    pub fn new(core: talkws::Connection, max_queue: usize) -> Self {
+        Open {
             local: core.local_addr(),
             remote: core.peer_addr(),
             core,
-            closing: Mutex::new(None),
-            request: PyOnceLock::new(),
-            response: PyOnceLock::new(),
+            max_queue,
         }
     }
+}
 
-    fn receive<'py>(&self, py: Python<'py>, deadline: Deadline) -> PyResult<Bound<'py, PyAny>> {
-        match wait(py, deadline, |deadline| self.core.read_within(deadline))? {
-            Ok(message) => message_to_python(py, &message),
-            Err(error) => Err(self.raised(py, &error)),
-        }
+impl Connection {
+    /// The connection itself, once the opening handshake is over.
+    pub fn open(&self, py: Python<'_>) -> PyResult<&Open> {
+        self.open.get().ok_or_else(|| {
+            let text = "the opening handshake is not over: the connection carries no messages yet";
+            exception(py, "InvalidState", (text,))
+        })
     }
 
-    /// The exception for a call on this connection that failed.
-    fn raised(&self, py: Python<'_>, error: &Error) -> PyErr {
-        match error {
-            Error::Closed(info) => self.closed(py, info),
-            Error::ConnectionLost { .. }
-            | Error::Protocol(_)
-            | Error::InvalidUtf8(_)
-            | Error::TooBig(_)
-            | Error::Aborted { .. } => self.failed(py, error),
-            _ => to_python(py, error),
-        }
-    }
-
-    /// `ConnectionClosed` after, or in the middle of, the closing handshake.
-    fn closed(&self, py: Python<'_>, info: &CloseInfo) -> PyErr {
-        let ended = self.core.close_info();
-        let info = ended.as_ref().unwrap_or(info);
-        let received = (u16::from(info.code), info.reason.clone());
-        let (received, sent) = match info.by {
-            // The answer carries the code that it answers (RFC 6455, 5.5.1).
-            ClosedBy::Peer => (Some(received.clone()), Some((received.0, String::new()))),
-            ClosedBy::Local if ended.is_some() => (Some(received), self.sent()),
-            // The peer has not answered yet.
-            ClosedBy::Local => (None, self.sent().or(Some(received))),
-        };
-        let is_ok = |close: &Option<(u16, String)>| {
-            close
-                .as_ref()
-                .is_none_or(|(code, _)| matches!(code, 1000 | 1001 | 1005))
-        };
-        let name = if is_ok(&received) && is_ok(&sent) {
-            "ConnectionClosedOK"
-        } else {
-            "ConnectionClosedError"
-        };
-        let peer_first = received.is_some().then_some(info.by == ClosedBy::Peer);
-        connection_closed(py, name, received, sent, peer_first)
-    }
-
-    /// `ConnectionClosedError` when it ended otherwise.
-    fn failed(&self, py: Python<'_>, error: &Error) -> PyErr {
-        let sent = match error {
-            Error::ConnectionLost { .. } | Error::Aborted { .. } => self.sent(),
-            _ => error
-                .close_code()
-                .map(|code| (u16::from(code), String::new())),
-        };
-        let raised = connection_closed(py, "ConnectionClosedError", None, sent, None);
-        raised.set_cause(py, Some(cause(py, error)));
-        raised
-    }
-
-    fn sent(&self) -> Option<(u16, String)> {
+    /// Code and reason that this end closes with, if it does.
+    pub fn sent(&self) -> Option<(u16, String)> {
         self.closing
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -125,29 +75,22 @@ impl Connection {
             .unwrap_or_else(|poisoned| poisoned.into_inner()) = value;
     }
 
-    /// With what the connection ended, `None` while it has not.
-    fn end(&self, py: Python<'_>) -> Option<(u16, String)> {
-        if self.core.is_open() {
-            return None;
-        }
-        if let Some(info) = self.core.close_info() {
-            return Some((info.code.into(), info.reason));
-        }
-        // On a connection that is over every call says so, and flushing does nothing else.
-        match py.detach(|| self.core.flush(Duration::ZERO)) {
-            Err(Error::Closed(_)) | Err(Error::TimedOut { .. }) | Ok(()) => None,
-            Err(_) => Some((CloseCode::Abnormal.into(), String::new())),
-        }
+    /// The exception for a call on this connection that failed.
+    pub fn raised(&self, py: Python<'_>, error: &Error) -> PyErr {
+        ending::raised(py, self, error)
     }
 
     fn close_with(&self, py: Python<'_>, code: u16, reason: &str) -> PyResult<()> {
+        let Some(open) = self.open.get() else {
+            return Ok(());
+        };
         let is_first = self.sent().is_none();
         if is_first {
             self.set_sent(Some((code, reason.to_owned())));
         }
-        let deadline = Deadline::after(self.core.close_timeout());
+        let deadline = Deadline::after(open.core.close_timeout());
         let closed = wait(py, deadline, |deadline| {
-            self.core.close_within(code.into(), reason, deadline)
+            open.core.close_within(code.into(), reason, deadline)
         })?;
         match closed {
             Err(error @ Error::InvalidArgument(_)) => {
@@ -164,26 +107,75 @@ impl Connection {
 
 #[pymethods]
 impl Connection {
-    /// Send a message: ``str`` as text, bytes-like as binary.
+    #[new]
+    #[pyo3(signature = (opening, *_args, **_kwargs))]
+    fn new(
+        opening: &Bound<'_, PyAny>,
+        _args: &Bound<'_, PyAny>,
+        _kwargs: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = opening.py();
+        let mut open = OnceLock::new();
+        let mut pending = None;
+        if let Ok(dialled) = opening.cast::<Dialled>() {
+            open = OnceLock::from(dialled.get().take(py)?);
+        } else if let Ok(asked) = opening.cast::<PendingConnection>() {
+            pending = Some(asked.clone().unbind());
+        } else {
+            let text = "a connection is made by connect(), serve() or Listener.accept()";
+            return Err(PyTypeError::new_err(text));
+        }
+        Ok(Connection {
+            open,
+            pending,
+            closing: Mutex::new(None),
+            request: PyOnceLock::new(),
+            response: PyOnceLock::new(),
+        })
+    }
+
+    /// Answers the request with 101.
+    #[pyo3(signature = (subprotocol, headers))]
+    fn _upgrade(
+        &self,
+        py: Python<'_>,
+        subprotocol: Option<&str>,
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let raised = |error| to_python(py, &error);
+        let Some(pending) = &self.pending else {
+            let text = "upgrade: this connection was dialled";
+            return Err(exception(py, "InvalidState", (text,)));
+        };
+        let pending = pending.get();
+        let options: UpgradeOptions = PendingConnection::upgrade_options(py, subprotocol, headers)?;
+        let request = pending.take(py, "upgrade")?;
+        let core = py.detach(|| request.upgrade(options)).map_err(raised)?;
+        // The request is taken once, so this is set once.
+        let _ = self.open.set(Open::new(core, pending.max_queue));
+        Ok(())
+    }
+
+    /// Send a message: ``str`` as text, bytes-like as binary, an iterable of either in parts.
     ///
     /// Waits for as long as the peer takes to make room for it. Messages of several threads are
     /// sent whole, one after the other. When Ctrl-C ends the wait, the message is either not sent
     /// at all, or the rest of it is sent by the next call on this connection.
     ///
+    /// The parts of an iterable are sent as they come, each in a frame of its own. When it raises
+    /// in between, the connection is closed with 1011, since half a message is none.
+    ///
+    /// Args:
+    ///     message: What to send.
+    ///     text: ``True`` sends bytes, which must be UTF-8, as text; ``False`` sends ``str`` as
+    ///         binary.
+    ///
     /// Raises:
     ///     ConnectionClosed: If the connection is closed.
-    ///     TypeError: If ``message`` is neither.
-    fn send(&self, message: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = message.py();
-        let payload = Payload::new("send", message)?;
-        let (kind, data) = (payload.kind, payload.data.as_bytes());
-        let write = |deadline| self.core.write_data(kind, data, deadline);
-        let mut sent = wait(py, Deadline::NEVER, write)?;
-        if sent.is_ok() && was_interrupted() {
-            // The core has taken the message, but not all of it may have left.
-            sent = wait(py, Deadline::NEVER, |deadline| self.core.flush(deadline))?;
-        }
-        sent.map_err(|error| self.raised(py, &error))
+    ///     TypeError: If ``message`` is nothing that can be sent.
+    #[pyo3(signature = (message, text = None))]
+    fn send(&self, message: &Bound<'_, PyAny>, text: Option<bool>) -> PyResult<()> {
+        sending::send(self, message, text)
     }
 
     /// Wait for the next message: ``str`` for text, ``bytes`` for binary.
@@ -191,14 +183,40 @@ impl Connection {
     /// Args:
     ///     timeout: Seconds to wait. ``None`` waits for ever; with ``0`` or less nothing is waited
     ///         for. What has come of a message stays for the next call.
+    ///     decode: ``False`` gives text as ``bytes`` too, without a copy for decoding; ``True``
+    ///         decodes binary messages as UTF-8.
     ///
     /// Raises:
     ///     ConnectionClosedOK: If the connection was closed in order.
     ///     ConnectionClosedError: If it ended otherwise.
     ///     TimeoutError: If no message came in time.
-    #[pyo3(signature = (timeout = None))]
-    fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        self.receive(py, arguments::deadline(timeout)?)
+    ///     UnicodeDecodeError: If a binary message was to be decoded, and is not UTF-8. The
+    ///         exception has its bytes.
+    #[pyo3(signature = (timeout = None, decode = None))]
+    fn recv<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+        decode: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        receiving::receive(py, self, crate::arguments::deadline(timeout)?, decode)
+    }
+
+    /// What has come of the next message: the bytes, whether they are text, whether they are the
+    /// last.
+    fn _recv_part<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, bool, bool)> {
+        receiving::receive_part(py, self)
+    }
+
+    /// What has come of the next message, into a buffer: how many bytes, whether they are text,
+    /// whether they are the last.
+    #[pyo3(signature = (buffer, timeout))]
+    fn _recv_into(
+        &self,
+        buffer: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<(usize, bool, bool)> {
+        receiving::receive_into(self, buffer, crate::arguments::deadline(timeout)?)
     }
 
     /// Close the connection: send a Close frame, and wait for the peer's, for no longer than the
@@ -219,7 +237,57 @@ impl Connection {
         self.close_with(py, code, reason)
     }
 
-    /// Send a Ping. The peer answers with a Pong, which whoever reads takes in.
+    /// Wait until the connection has ended.
+    ///
+    /// Receives meanwhile, if no other thread does, and keeps messages for later calls of
+    /// :meth:`recv`, up to ``max_queue``.
+    ///
+    /// Args:
+    ///     timeout: Seconds to wait. ``None`` waits for ever.
+    ///
+    /// Returns:
+    ///     Whether it has ended.
+    #[pyo3(signature = (timeout = None))]
+    fn wait_closed(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let open = self.open(py)?;
+        let deadline = crate::arguments::deadline(timeout)?;
+        let wait_end = |deadline| open.core.wait_end(open.max_queue, deadline);
+        match wait(py, deadline, wait_end)? {
+            Ok(()) => Ok(true),
+            Err(Error::TimedOut { .. }) => Ok(false),
+            Err(error) => Err(self.raised(py, &error)),
+        }
+    }
+
+    /// Send a Ping.
+    ///
+    /// The peer answers with a Pong, once it has received all that was sent before::
+    ///
+    ///     ws.ping().wait()
+    ///     print(f"{ws.latency:.6f} s")
+    ///
+    /// Args:
+    ///     data: The payload, at most 125 bytes; one that is different each time when not given.
+    ///         ``str`` is sent as UTF-8.
+    ///     ack_on_close: Whether the end of the connection counts as an answer.
+    ///
+    /// Returns:
+    ///     What is set once the Pong has come: it has ``wait(timeout)`` and ``is_set()``, like a
+    ///     ``threading.Event``.
+    ///
+    /// Raises:
+    ///     ConnectionClosed: If the connection is closed.
+    ///     ConcurrencyError: If a Ping with the same payload is not answered yet.
+    #[pyo3(signature = (data = None, *, ack_on_close = false))]
+    fn ping(
+        this: &Bound<'_, Self>,
+        data: Option<&Bound<'_, PyAny>>,
+        ack_on_close: bool,
+    ) -> PyResult<PongEvent> {
+        pinging::ping(this, data, ack_on_close)
+    }
+
+    /// Send a Pong that answers no Ping: a sign of life (RFC 6455, section 5.5.3).
     ///
     /// Args:
     ///     data: The payload, at most 125 bytes. ``str`` is sent as UTF-8.
@@ -227,48 +295,86 @@ impl Connection {
     /// Raises:
     ///     ConnectionClosed: If the connection is closed.
     #[pyo3(signature = (data = None))]
-    fn ping(&self, py: Python<'_>, data: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let payload = data.map(|data| Payload::new("ping", data)).transpose()?;
-        let data: &[u8] = payload
+    fn pong(&self, py: Python<'_>, data: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let payload = data
+            .map(|data| Payload::of("pong", data, None))
+            .transpose()?;
+        let data = payload.as_ref().map_or(&[][..], Payload::as_bytes);
+        let open = self.open(py)?;
+        let pong = |deadline| open.core.pong_within(data, deadline);
+        wait(py, Deadline::NEVER, pong)?.map_err(|error| self.raised(py, &error))
+    }
+
+    /// The descriptor of the socket, to wait for in an event loop, and to do nothing else with.
+    ///
+    /// Messages that have come along with others make it ready no more, so receive with a timeout
+    /// of ``0`` until that raises ``TimeoutError``.
+    fn fileno(&self, py: Python<'_>) -> PyResult<RawFd> {
+        match (self.open.get(), &self.pending) {
+            (Some(open), _) => Ok(open.core.as_raw_fd()),
+            (None, Some(pending)) => pending.get().descriptor(py),
+            (None, None) => Ok(-1),
+        }
+    }
+
+    /// How far the connection has come, as a number of `State`.
+    fn _state(&self) -> u8 {
+        match (self.open.get(), &self.pending) {
+            (Some(open), _) if open.core.is_open() => 1,
+            (Some(open), _) if open.core.end().is_none() => 2,
+            (None, Some(pending)) if pending.get().is_waiting() => 0,
+            _ => 3,
+        }
+    }
+
+    /// How many seconds the answer to the last Ping took, also to one of keepalive; ``0.0`` before
+    /// the first.
+    #[getter]
+    fn latency(&self) -> f64 {
+        let took = |open: &Open| open.core.counters().round_trip;
+        self.open
+            .get()
+            .and_then(took)
             .as_ref()
-            .map_or(&[], |payload| payload.data.as_bytes());
-        py.detach(|| self.core.ping(data))
-            .map_err(|error| self.raised(py, &error))
+            .map_or(0.0, Duration::as_secs_f64)
     }
 
     /// The code in the peer's Close frame: 1005 when it carried none, 1006 when the connection
     /// ended without one. ``None`` while the connection has not ended.
     #[getter]
-    fn close_code(&self, py: Python<'_>) -> Option<u16> {
-        self.end(py).map(|(code, _)| code)
+    fn close_code(&self) -> Option<u16> {
+        ending::end(self.open.get()?).map(|(code, _)| code)
     }
 
     /// The reason in the peer's Close frame, often empty. ``None`` while the connection has not
     /// ended.
     #[getter]
-    fn close_reason(&self, py: Python<'_>) -> Option<String> {
-        self.end(py).map(|(_, reason)| reason)
+    fn close_reason(&self) -> Option<String> {
+        ending::end(self.open.get()?).map(|(_, reason)| reason)
     }
 
     /// The subprotocol that both ends agreed on, if any.
     #[getter]
     fn subprotocol(&self) -> Option<&str> {
-        self.core.subprotocol()
+        self.open.get()?.core.subprotocol()
     }
 
     /// The request that opened the connection: a client's own, or that which the server got.
     #[getter]
     fn request(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let head = self.core.request();
-        let make = || Ok::<_, PyErr>(handshake::request(py, head)?.unbind());
+        if let Some(pending) = &self.pending {
+            return pending.get().request(py);
+        }
+        let open = self.open(py)?;
+        let make = || Ok::<_, PyErr>(handshake::request(py, open.core.request())?.unbind());
         let request = self.request.get_or_try_init(py, make)?;
         Ok(request.clone_ref(py))
     }
 
-    /// The response that opened the connection; ``None`` on a server.
+    /// The response that opened the connection; ``None`` on a server that does not keep it.
     #[getter]
     fn response(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let Some(head) = self.core.response() else {
+        let Some(head) = self.open.get().and_then(|open| open.core.response()) else {
             return Ok(None);
         };
         let make = || Ok::<_, PyErr>(handshake::response(py, head, b"")?.unbind());
@@ -276,16 +382,17 @@ impl Connection {
         Ok(Some(response.clone_ref(py)))
     }
 
-    /// The address of this end, as ``socket.getsockname()`` gives it.
+    /// The address of this end, as ``socket.getsockname()`` gives it; ``None`` for a Unix socket.
     #[getter]
     fn local_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        handshake::address(py, self.local)
+        handshake::address(py, self.local())
     }
 
-    /// The address of the other end, as ``socket.getpeername()`` gives it.
+    /// The address of the other end, as ``socket.getpeername()`` gives it; ``None`` for a Unix
+    /// socket.
     #[getter]
     fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        handshake::address(py, self.remote)
+        handshake::address(py, self.remote())
     }
 
     fn __enter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -313,82 +420,38 @@ impl Connection {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.receive(py, Deadline::NEVER).map_err(|error| {
-            let ok = || {
-                py.import("talkws.exceptions")?
-                    .getattr("ConnectionClosedOK")
-            };
-            match ok() {
-                Ok(ok) if error.matches(py, &ok).unwrap_or(false) => PyStopIteration::new_err(()),
-                _ => error,
-            }
-        })
+        receiving::receive(py, self, Deadline::NEVER, None)
+            .map_err(|error| ending::stop_iteration(py, error))
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
         let name = this.get_type().qualname()?;
-        let this = this.get();
         let address = |address: Option<SocketAddr>| {
             address.map_or_else(|| "?".to_owned(), |address| address.to_string())
         };
-        let (local, remote) = (address(this.local), address(this.remote));
-        let state = if this.core.is_open() {
-            "open"
-        } else {
-            "closed"
+        let state = match this.get()._state() {
+            0 => "connecting",
+            1 => "open",
+            2 => "closing",
+            _ => "closed",
         };
+        let (local, remote) = (address(this.get().local()), address(this.get().remote()));
         Ok(format!("<talkws.{name} {local} to {remote}, {state}>"))
     }
 }
 
-/// The client's end of a connection. Made by :func:`connect`.
-#[pyclass(module = "talkws", frozen, subclass, extends = Connection)]
-pub struct ClientConnection;
-
-/// The server's end of a connection. Made by :meth:`PendingConnection.upgrade`.
-#[pyclass(module = "talkws", frozen, subclass, extends = Connection)]
-pub struct ServerConnection;
-
-fn connection_closed(
-    py: Python<'_>,
-    name: &str,
-    received: Option<(u16, String)>,
-    sent: Option<(u16, String)>,
-    peer_first: Option<bool>,
-) -> PyErr {
-    let close = |close: Option<(u16, String)>| {
-        let make = |close| py.import("talkws.close")?.getattr("Close")?.call1(close);
-        close.map(make).transpose()
-    };
-    match (close(received), close(sent)) {
-        (Ok(received), Ok(sent)) => exception(py, name, (received, sent, peer_first)),
-        (Err(error), _) | (_, Err(error)) => error,
+impl Connection {
+    fn local(&self) -> Option<SocketAddr> {
+        match (self.open.get(), &self.pending) {
+            (Some(open), _) => open.local,
+            (None, pending) => pending.as_ref()?.get().local,
+        }
     }
-}
 
-fn message_to_python<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyAny>> {
-    match message.as_text() {
-        Some(text) => Ok(PyString::new(py, text).into_any()),
-        None if message.len() < LARGE => Ok(PyBytes::new(py, message.as_bytes()).into_any()),
-        None => large_bytes(py, message.as_bytes()),
+    fn remote(&self) -> Option<SocketAddr> {
+        match (self.open.get(), &self.pending) {
+            (Some(open), _) => open.remote,
+            (None, pending) => pending.as_ref()?.get().remote,
+        }
     }
-}
-
-/// A `bytes` object, filled while other threads run Python.
-fn large_bytes<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let length = data.len() as ffi::Py_ssize_t;
-    // SAFETY: without a pointer this makes a new object of that length, its bytes not
-    // initialised, or gives null with an exception set.
-    let object = unsafe {
-        let object = ffi::PyBytes_FromStringAndSize(std::ptr::null(), length);
-        Bound::from_owned_ptr_or_err(py, object)?
-    };
-    // SAFETY: it is a `bytes` object. The pointer is good for as long as `object` lives.
-    let start = unsafe { ffi::PyBytes_AsString(object.as_ptr()) } as usize;
-    py.detach(|| {
-        // SAFETY: the object has room for `data`, and nobody else has seen it yet: it is this
-        // function's own, and `bytes` are not tracked by the garbage collector.
-        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), start as *mut u8, data.len()) }
-    });
-    Ok(object)
 }

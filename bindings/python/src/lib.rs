@@ -2,12 +2,19 @@
 //! connection is for the core; the names and manners are those of Python's `websockets.sync`.
 
 mod arguments;
+mod buffer;
 mod connect;
 mod connection;
+mod ending;
 mod error;
 mod handshake;
 mod listener;
+mod log;
+mod payload;
 mod pending;
+mod pinging;
+mod receiving;
+mod sending;
 mod wait;
 
 use pyo3::prelude::*;
@@ -20,17 +27,22 @@ mod _talkws {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::connect::connect;
+    use crate::connect::{Dialled, dial};
     #[pymodule_export]
-    use crate::connection::{ClientConnection, Connection, ServerConnection};
+    use crate::connection::Connection;
     #[pymodule_export]
     use crate::listener::{Listener, listen};
     #[pymodule_export]
+    use crate::log::listen_to_core;
+    #[pymodule_export]
     use crate::pending::PendingConnection;
+    #[pymodule_export]
+    use crate::pinging::PongEvent;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        crate::log::keep();
         crate::wait::watch_forks(module.py())
     }
 }

@@ -1,5 +1,7 @@
 //! Listening and accepting.
 
+use std::os::fd::RawFd;
+
 use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -7,73 +9,72 @@ use talkws::{Deadline, Error, ListenOptions, OriginRule};
 
 use crate::arguments;
 use crate::error::to_python;
+use crate::log;
 use crate::pending::PendingConnection;
 use crate::wait::wait_in_turns;
 
 /// How ``origins`` says what is the default.
 const SAME_HOST: &str = "same-host";
 
-/// Listen for WebSocket clients at ``url``, such as ``ws://localhost:8080/talk-to-server``.
-///
-/// Port 0 takes a free one, see :attr:`Listener.port`. The path is the only one that is served,
-/// others get 404; a URL without a path, such as ``ws://localhost:8080``, serves all::
-///
-///     with talkws.listen("ws://localhost:8080/talk-to-server") as listener:
-///         for pending in listener:
-///             with pending.upgrade() as ws:
-///                 print(ws.recv())
-///                 ws.send("Hello from server!")
-///
-/// Args:
-///     url: Where to listen.
-///     origins: From which web pages browsers may connect; others get 403. ``"same-host"``: those
-///         of this very server. A sequence: these origins. ``None``: all. A client that sends no
-///         ``Origin`` is no browser, and not concerned.
-///     subprotocols: Subprotocols to agree on, the preferred one first.
-///     open_timeout: Seconds that a client may take for its request. ``None`` waits for ever.
-///     close_timeout: Seconds that closing a connection waits for the peer. ``None`` waits for
-///         ever.
-///     max_size: The largest message that may be received, in bytes. ``None`` for no limit.
-///
-/// Raises:
-///     InvalidURI: If ``url`` cannot be listened on.
-///     OSError: If the system does not allow it, or the address is in use.
+/// Listens: see :func:`talkws.listen`. Descriptors are those of listening sockets,
+/// of which the listener gets duplicates.
 #[pyfunction]
-#[pyo3(
-    signature = (
-        url,
-        *,
-        origins = Origins(OriginRule::SameHost),
-        subprotocols = None,
-        open_timeout = 10.0,
-        close_timeout = 5.0,
-        max_size = 16_777_216,
-    ),
-    text_signature = "(url, *, origins='same-host', subprotocols=None, open_timeout=10.0, \
-                      close_timeout=5.0, max_size=16777216)"
-)]
+#[pyo3(signature = (
+    url,
+    *,
+    descriptors,
+    origins,
+    subprotocols,
+    require_subprotocol,
+    plain_requests,
+    open_timeout,
+    close_timeout,
+    keepalive,
+    max_size,
+    max_queue,
+))]
 #[allow(clippy::too_many_arguments)]
 pub fn listen(
     py: Python<'_>,
     url: &str,
+    descriptors: Option<Vec<RawFd>>,
     origins: Origins,
     subprotocols: Option<&Bound<'_, PyAny>>,
+    require_subprotocol: bool,
+    plain_requests: bool,
     open_timeout: Option<f64>,
     close_timeout: Option<f64>,
+    keepalive: (Option<f64>, Option<f64>),
     max_size: Option<usize>,
+    max_queue: Option<usize>,
 ) -> PyResult<Listener> {
+    let own = |descriptors: Vec<RawFd>| -> PyResult<Vec<_>> {
+        descriptors.into_iter().map(arguments::descriptor).collect()
+    };
+    let sockets = descriptors.map(own).transpose()?;
     let raised = |error| to_python(py, &error);
     let mut options = ListenOptions::new()
         .origins(origins.0)
+        .require_subprotocol(require_subprotocol)
+        .plain_requests(plain_requests)
         .handshake_timeout(arguments::timeout("open_timeout", open_timeout)?)
         .close_timeout(arguments::timeout("close_timeout", close_timeout)?)
         .max_message_size(arguments::max_size(max_size));
+    if let Some((interval, timeout)) = arguments::keepalive(keepalive.0, keepalive.1)? {
+        options = options.keepalive(interval, timeout);
+    }
     for name in arguments::strings("subprotocols", subprotocols)? {
         options = options.subprotocol(&name).map_err(raised)?;
     }
     // Waits for a name to be resolved, if the host is one.
-    let core = py.detach(|| options.listen(url)).map_err(raised)?;
-    Ok(Listener { core })
+    let listened = py.detach(|| match sockets {
+        Some(sockets) => options.listen_on(sockets),
+        None => options.listen(url),
+    });
+    let core = listened.map_err(raised)?;
+    log::deliver(py)?;
+    let max_queue = max_queue.unwrap_or(usize::MAX);
+    Ok(Listener { core, max_queue })
 }
 
 /// The argument ``origins``.
@@ -98,7 +99,7 @@ impl FromPyObject<'_, '_> for Origins {
     }
 }
 
-/// A listening WebSocket server. Made by :func:`listen`.
+/// A listening WebSocket server. Made by :func:`talkws.listen`.
 ///
 /// :meth:`accept` gives the next client's request, to be upgraded or refused; iterating over the
 /// listener accepts until it is closed. Any number of threads may accept. Clients that are slow
@@ -107,6 +108,7 @@ impl FromPyObject<'_, '_> for Origins {
 #[pyclass(module = "talkws", frozen, weakref)]
 pub struct Listener {
     core: talkws::Listener,
+    max_queue: usize,
 }
 
 impl Listener {
@@ -133,7 +135,7 @@ impl Listener {
     #[pyo3(signature = (timeout = None))]
     fn accept(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PendingConnection> {
         match self.next(py, arguments::deadline(timeout)?)? {
-            Ok(request) => Ok(PendingConnection::new(request)),
+            Ok(request) => Ok(PendingConnection::new(request, self.max_queue)),
             Err(error) => Err(to_python(py, &error)),
         }
     }
@@ -177,7 +179,7 @@ impl Listener {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<PendingConnection> {
         match self.next(py, Deadline::NEVER)? {
-            Ok(request) => Ok(PendingConnection::new(request)),
+            Ok(request) => Ok(PendingConnection::new(request, self.max_queue)),
             Err(Error::Aborted { .. }) => Err(PyStopIteration::new_err(())),
             Err(error) => Err(to_python(py, &error)),
         }

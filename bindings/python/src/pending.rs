@@ -1,17 +1,18 @@
 //! A client that has asked for a connection, and waits for the answer.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Mutex, MutexGuard};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
-use talkws::{RequestHead, UpgradeOptions};
+use talkws::{RefuseOptions, RequestHead, UpgradeOptions};
 
 use crate::arguments;
-use crate::connection::{Connection, ServerConnection};
 use crate::error::{exception, to_python};
 use crate::handshake;
+use crate::payload::Payload;
 
 /// A client's request for a connection, to be looked at and answered. Made by
 /// :meth:`Listener.accept`.
@@ -21,32 +22,78 @@ use crate::handshake;
 #[pyclass(module = "talkws", frozen, weakref)]
 pub struct PendingConnection {
     head: RequestHead,
-    remote: Option<SocketAddr>,
+    is_upgrade: bool,
+    pub local: Option<SocketAddr>,
+    pub remote: Option<SocketAddr>,
+    pub max_queue: usize,
     /// Gone once it is answered.
     waiting: Mutex<Option<talkws::Request>>,
     request: PyOnceLock<Py<PyAny>>,
 }
 
 impl PendingConnection {
-    pub fn new(request: talkws::Request) -> Self {
+    pub fn new(request: talkws::Request, max_queue: usize) -> Self {
         PendingConnection {
             head: request.head().clone(),
+            is_upgrade: request.is_upgrade(),
+            local: request.local_addr(),
             remote: request.peer_addr(),
+            max_queue,
             waiting: Mutex::new(Some(request)),
             request: PyOnceLock::new(),
         }
     }
 
-    fn take(&self, py: Python<'_>, attempt: &str) -> PyResult<talkws::Request> {
-        let mut waiting = self
-            .waiting
+    fn waiting(&self) -> MutexGuard<'_, Option<talkws::Request>> {
+        self.waiting
             .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        waiting.take().ok_or_else(|| {
-            let text = format!("{attempt}: this request was answered before");
-            exception(py, "InvalidState", (text,))
-        })
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+
+    pub fn is_waiting(&self) -> bool {
+        self.waiting().is_some()
+    }
+
+    /// The request, to be answered.
+    pub fn take(&self, py: Python<'_>, attempt: &str) -> PyResult<talkws::Request> {
+        let waiting = self.waiting().take();
+        waiting.ok_or_else(|| answered(py, attempt))
+    }
+
+    pub fn descriptor(&self, py: Python<'_>) -> PyResult<RawFd> {
+        match &*self.waiting() {
+            Some(request) => Ok(request.as_raw_fd()),
+            None => Err(answered(py, "fileno")),
+        }
+    }
+
+    /// What an upgrade says.
+    pub fn upgrade_options(
+        py: Python<'_>,
+        subprotocol: Option<&str>,
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<UpgradeOptions> {
+        let raised = |error| to_python(py, &error);
+        let mut options = UpgradeOptions::new();
+        if let Some(name) = subprotocol {
+            options = options.subprotocol(name).map_err(raised)?;
+        }
+        for (name, value) in arguments::headers(headers)? {
+            options = options.header(&name, value).map_err(raised)?;
+        }
+        Ok(options)
+    }
+
+    pub fn request(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let make = || Ok::<_, PyErr>(handshake::request(py, &self.head)?.unbind());
+        let request = self.request.get_or_try_init(py, make)?;
+        Ok(request.clone_ref(py))
+    }
+}
+
+fn answered(py: Python<'_>, attempt: &str) -> PyErr {
+    let text = format!("{attempt}: this request was answered before");
+    exception(py, "InvalidState", (text,))
 }
 
 #[pymethods]
@@ -63,23 +110,17 @@ impl PendingConnection {
     ///     InvalidState: If it was answered before.
     #[pyo3(signature = (*, subprotocol = None, additional_headers = None))]
     fn upgrade<'py>(
-        &self,
-        py: Python<'py>,
+        this: &Bound<'py, Self>,
         subprotocol: Option<&str>,
         additional_headers: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Bound<'py, ServerConnection>> {
-        let raised = |error| to_python(py, &error);
-        let mut options = UpgradeOptions::new();
-        if let Some(name) = subprotocol {
-            options = options.subprotocol(name).map_err(raised)?;
-        }
-        for (name, value) in arguments::headers(additional_headers)? {
-            options = options.header(&name, value).map_err(raised)?;
-        }
-        let request = self.take(py, "upgrade")?;
-        let upgraded = py.detach(|| request.upgrade(options));
-        let connection = Connection::new(upgraded.map_err(raised)?);
-        Bound::new(py, (ServerConnection, connection))
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let class = this
+            .py()
+            .import("talkws.server")?
+            .getattr("ServerConnection")?;
+        let connection = class.call1((this,))?;
+        connection.call_method1("_upgrade", (subprotocol, additional_headers))?;
+        Ok(connection)
     }
 
     /// Refuse the connection.
@@ -88,17 +129,54 @@ impl PendingConnection {
     ///
     /// Args:
     ///     status: An HTTP status from 200 to 599, such as ``http.HTTPStatus.FORBIDDEN``.
-    ///     body: What to tell a person, as text.
+    ///     body: What to tell a person, as text, or bytes of what a header says.
+    ///     additional_headers: Headers to add to the response.
     ///
     /// Raises:
     ///     InvalidState: If it was answered before.
-    #[pyo3(signature = (status, body = ""))]
-    fn refuse(&self, py: Python<'_>, status: i64, body: &str) -> PyResult<()> {
+    #[pyo3(signature = (status, body = None, *, additional_headers = None))]
+    fn refuse(
+        &self,
+        py: Python<'_>,
+        status: i64,
+        body: Option<&Bound<'_, PyAny>>,
+        additional_headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let raised = |error| to_python(py, &error);
+        let payload = body
+            .map(|body| Payload::of("refuse", body, None))
+            .transpose()?;
+        let body = payload.as_ref().map_or(&[][..], Payload::as_bytes);
+        let mut options = RefuseOptions::new();
+        for (name, value) in arguments::headers(additional_headers)? {
+            options = options.header(&name, value).map_err(raised)?;
+        }
         let request = self.take(py, "refuse")?;
         // What is no status at all is told by the core, as any other that is out of range.
         let status = u16::try_from(status).unwrap_or(0);
-        py.detach(|| request.refuse(status, body))
-            .map_err(|error| to_python(py, &error))
+        py.detach(|| request.refuse_with(status, body, options))
+            .map_err(raised)
+    }
+
+    /// The response that an upgrade would send.
+    fn _response<'py>(
+        &self,
+        py: Python<'py>,
+        subprotocol: Option<&str>,
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = Self::upgrade_options(py, subprotocol, headers)?;
+        let head = match &*self.waiting() {
+            Some(request) => request.upgrade_response(&options),
+            None => return Err(answered(py, "upgrade")),
+        };
+        handshake::response(py, &head.map_err(|error| to_python(py, &error))?, b"")
+    }
+
+    /// Whether the client asks for an upgrade to a WebSocket.
+    #[getter]
+    fn is_upgrade(&self) -> bool {
+        self.is_upgrade
     }
 
     /// The path that is asked for, percent-encoded, without the query.
@@ -121,10 +199,9 @@ impl PendingConnection {
 
     /// The whole request. Its path includes the query.
     #[getter]
-    fn request(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let make = || Ok::<_, PyErr>(handshake::request(py, &self.head)?.unbind());
-        let request = self.request.get_or_try_init(py, make)?;
-        Ok(request.clone_ref(py))
+    #[pyo3(name = "request")]
+    fn whole_request(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.request(py)
     }
 
     /// The subprotocols that the client offers, the preferred one first.

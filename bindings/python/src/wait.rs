@@ -14,6 +14,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict};
 use talkws::{Deadline, Error};
 
+use crate::log;
+
 /// Makes a call that may wait until `deadline`, and that an interruption leaves as if it had not
 /// been made. The outer error is what a signal handler raised.
 pub fn wait<T: Send>(
@@ -21,9 +23,23 @@ pub fn wait<T: Send>(
     deadline: Deadline,
     call: impl Fn(Deadline) -> talkws::Result<T> + Sync,
 ) -> PyResult<talkws::Result<T>> {
-    if !is_main_thread(py)? {
-        return Ok(py.detach(|| call(deadline)));
-    }
+    let result = if is_main_thread(py)? {
+        wait_in_slices(py, deadline, call)?
+    } else {
+        py.detach(|| call(deadline))
+    };
+    // Whoever hears the news may wait for something too.
+    let was_interrupted = INTERRUPTED.get();
+    log::deliver(py)?;
+    INTERRUPTED.set(was_interrupted);
+    Ok(result)
+}
+
+fn wait_in_slices<T: Send>(
+    py: Python<'_>,
+    deadline: Deadline,
+    call: impl Fn(Deadline) -> talkws::Result<T> + Sync,
+) -> PyResult<talkws::Result<T>> {
     INTERRUPTED.set(false);
     loop {
         match py.detach(|| call(deadline.interrupted_by(interrupt))) {
@@ -44,12 +60,12 @@ pub fn wait_in_turns<T: Send>(
     deadline: Deadline,
     call: impl Fn(Deadline) -> talkws::Result<T> + Sync,
 ) -> PyResult<talkws::Result<T>> {
-    if !is_main_thread(py)? {
-        return Ok(py.detach(|| call(deadline)));
-    }
     loop {
+        // On every thread, since there may be news to tell.
         let slice = deadline.or_sooner(Deadline::INTERRUPT_INTERVAL);
-        match py.detach(|| call(slice)) {
+        let result = py.detach(|| call(slice));
+        log::deliver(py)?;
+        match result {
             Err(Error::TimedOut { .. }) if !deadline.has_passed() => py.check_signals()?,
             result => return Ok(result),
         }
@@ -62,10 +78,13 @@ pub fn wait_or_give_up<T: Send>(
     py: Python<'_>,
     call: impl FnOnce(Deadline) -> talkws::Result<T> + Send,
 ) -> PyResult<talkws::Result<T>> {
-    if !is_main_thread(py)? {
-        return Ok(py.detach(|| call(Deadline::NEVER)));
-    }
-    let result = py.detach(|| call(Deadline::NEVER.interrupted_by(has_handler_raised)));
+    let deadline = if is_main_thread(py)? {
+        Deadline::NEVER.interrupted_by(has_handler_raised)
+    } else {
+        Deadline::NEVER
+    };
+    let result = py.detach(|| call(deadline));
+    log::deliver(py)?;
     match RAISED.take() {
         Some(raised) => Err(raised),
         None => Ok(result),

@@ -8,16 +8,24 @@ A client::
         ws.send("Hello from client!")
         print("Received:", ws.recv())
 
-A server, which answers one client after the other::
+A server, with a thread for each client::
 
     import talkws
+
+    def answer(ws):
+        for message in ws:
+            print("Message:", message)
+            ws.send("Hello from server!")
+
+    with talkws.serve(answer, "localhost", 8080) as server:
+        server.serve_forever()
+
+Or, in the manner of sockets, one client after the other::
 
     with talkws.listen("ws://localhost:8080/talk-to-server") as listener:
         for pending in listener:
             with pending.upgrade() as ws:
-                for message in ws:
-                    print("Message:", message)
-                    ws.send("Hello from server!")
+                answer(ws)
 
 ``str`` is text, ``bytes`` is binary. Names are those of ``websockets.sync`` wherever the meaning
 is the same. Everything may be called from any thread at any time: one thread may wait in
@@ -31,34 +39,91 @@ up, ``OSError`` for the network, and ``ValueError`` or ``TypeError`` for argumen
 from __future__ import annotations
 
 from ._talkws import (
-    ClientConnection,
-    Connection,
     Listener,
     PendingConnection,
-    ServerConnection,
+    PongEvent,
     __version__,
-    connect,
-    listen,
 )
-from .close import Close, CloseCode
+from .auth import (
+    basic_auth,
+)
+from .client import (
+    ClientConnection,
+    connect,
+    reconnect,
+    unix_connect,
+)
+from .close import (
+    Close,
+    CloseCode,
+)
+from .connection import (
+    Connection,
+    Part,
+    State,
+)
 from .exceptions import (
     ConcurrencyError,
     ConnectionClosed,
     ConnectionClosedError,
     ConnectionClosedOK,
+    DuplicateParameter,
+    HeaderLineTooLong,
     InvalidHandshake,
+    InvalidHeader,
+    InvalidHeaderFormat,
+    InvalidHeaderValue,
     InvalidMessage,
+    InvalidMethod,
+    InvalidOrigin,
+    InvalidParameterName,
+    InvalidParameterValue,
+    InvalidProtocol,
+    InvalidProxy,
+    InvalidProxyMessage,
+    InvalidProxyStatus,
     InvalidState,
     InvalidStatus,
+    InvalidUpgrade,
     InvalidURI,
     ListenerClosed,
     NegotiationError,
     PayloadTooBig,
     ProtocolError,
+    ProxyError,
+    RequestLineTooLong,
+    SecurityError,
+    StatusLineTooLong,
+    TooManyFragments,
+    TooManyHeaders,
     WebSocketException,
 )
-from .handshake import Request, Response
-from .headers import Headers, HeadersLike, MultipleValuesError
+from .handshake import (
+    Request,
+    Response,
+)
+from .headers import (
+    Headers,
+    HeadersLike,
+    MultipleValuesError,
+)
+from .listener import (
+    listen,
+)
+from .server import (
+    Server,
+    ServerConnection,
+    serve,
+    unix_serve,
+)
+from .typing import (
+    Data,
+    DataLike,
+    LoggerLike,
+    Origin,
+    StatusLike,
+    Subprotocol,
+)
 
 __all__ = [
     "ClientConnection",
@@ -69,25 +134,60 @@ __all__ = [
     "ConnectionClosed",
     "ConnectionClosedError",
     "ConnectionClosedOK",
+    "Data",
+    "DataLike",
+    "DuplicateParameter",
+    "HeaderLineTooLong",
     "Headers",
     "HeadersLike",
     "InvalidHandshake",
+    "InvalidHeader",
+    "InvalidHeaderFormat",
+    "InvalidHeaderValue",
     "InvalidMessage",
+    "InvalidMethod",
+    "InvalidOrigin",
+    "InvalidParameterName",
+    "InvalidParameterValue",
+    "InvalidProtocol",
+    "InvalidProxy",
+    "InvalidProxyMessage",
+    "InvalidProxyStatus",
     "InvalidState",
     "InvalidStatus",
     "InvalidURI",
+    "InvalidUpgrade",
     "Listener",
     "ListenerClosed",
+    "LoggerLike",
     "MultipleValuesError",
     "NegotiationError",
+    "Origin",
+    "Part",
     "PayloadTooBig",
     "PendingConnection",
+    "PongEvent",
     "ProtocolError",
+    "ProxyError",
     "Request",
+    "RequestLineTooLong",
     "Response",
+    "SecurityError",
+    "Server",
     "ServerConnection",
+    "State",
+    "StatusLike",
+    "StatusLineTooLong",
+    "Subprotocol",
+    "TooManyFragments",
+    "TooManyHeaders",
     "WebSocketException",
     "__version__",
+    "basic_auth",
     "connect",
     "listen",
+    "reconnect",
+    "serve",
+    "unix_connect",
+    "unix_serve",
 ]

@@ -2,32 +2,66 @@
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Literal, final
+from typing import Any, Literal, final, overload
 
 from typing_extensions import Buffer, Self, disjoint_base
 
 from .handshake import Request, Response
 from .headers import Headers, HeadersLike
+from .server import ServerConnection
+from .typing import Data, DataLike, Message
 
 __all__ = [
-    "ClientConnection",
     "Connection",
+    "Dialled",
     "Listener",
     "PendingConnection",
-    "ServerConnection",
+    "PongEvent",
     "__version__",
-    "connect",
+    "dial",
     "listen",
+    "listen_to_core",
 ]
 
 __version__: str
 
 @disjoint_base
 class Connection:
-    def send(self, message: str | Buffer) -> None: ...
-    def recv(self, timeout: float | None = None) -> str | bytes: ...
+    def __new__(
+        cls, opening: Dialled | PendingConnection, *_args: Any, **_kwargs: Any
+    ) -> Self: ...
+    def _upgrade(
+        self, subprotocol: str | None, headers: HeadersLike | None
+    ) -> None: ...
+    def _recv_part(self) -> tuple[bytes, bool, bool]: ...
+    def _recv_into(
+        self, buffer: Buffer, timeout: float | None
+    ) -> tuple[int, bool, bool]: ...
+    def _state(self) -> int: ...
+    def send(self, message: Message, text: bool | None = None) -> None: ...
+    @overload
+    def recv(self, timeout: float | None, decode: Literal[True]) -> str: ...
+    @overload
+    def recv(self, timeout: float | None, decode: Literal[False]) -> bytes: ...
+    @overload
+    def recv(self, timeout: float | None = None, *, decode: Literal[True]) -> str: ...
+    @overload
+    def recv(
+        self, timeout: float | None = None, *, decode: Literal[False]
+    ) -> bytes: ...
+    @overload
+    def recv(
+        self, timeout: float | None = None, decode: bool | None = None
+    ) -> Data: ...
     def close(self, code: int = 1000, reason: str = "") -> None: ...
-    def ping(self, data: str | Buffer | None = None) -> None: ...
+    def wait_closed(self, timeout: float | None = None) -> bool: ...
+    def ping(
+        self, data: DataLike | None = None, *, ack_on_close: bool = False
+    ) -> PongEvent: ...
+    def pong(self, data: DataLike | None = None) -> None: ...
+    def fileno(self) -> int: ...
+    @property
+    def latency(self) -> float: ...
     @property
     def close_code(self) -> int | None: ...
     @property
@@ -51,10 +85,15 @@ class Connection:
         /,
     ) -> None: ...
     def __iter__(self) -> Self: ...
-    def __next__(self) -> str | bytes: ...
+    def __next__(self) -> Data: ...
 
-class ClientConnection(Connection): ...
-class ServerConnection(Connection): ...
+@final
+class PongEvent:
+    def wait(self, timeout: float | None = None) -> bool: ...
+    def is_set(self) -> bool: ...
+
+@final
+class Dialled: ...
 
 @final
 class PendingConnection:
@@ -64,7 +103,18 @@ class PendingConnection:
         subprotocol: str | None = None,
         additional_headers: HeadersLike | None = None,
     ) -> ServerConnection: ...
-    def refuse(self, status: int, body: str = "") -> None: ...
+    def refuse(
+        self,
+        status: int,
+        body: DataLike | None = None,
+        *,
+        additional_headers: HeadersLike | None = None,
+    ) -> None: ...
+    def _response(
+        self, subprotocol: str | None, headers: HeadersLike | None
+    ) -> Response: ...
+    @property
+    def is_upgrade(self) -> bool: ...
     @property
     def path(self) -> str: ...
     @property
@@ -99,22 +149,31 @@ class Listener:
     def __iter__(self) -> Self: ...
     def __next__(self) -> PendingConnection: ...
 
-def connect(
+def dial(
     uri: str,
     *,
-    origin: str | None = None,
-    subprotocols: Sequence[str] | None = None,
-    additional_headers: HeadersLike | None = None,
-    open_timeout: float | None = 10.0,
-    close_timeout: float | None = 5.0,
-    max_size: int | None = 16777216,
-) -> ClientConnection: ...
+    descriptor: int | None,
+    origin: str | None,
+    subprotocols: Sequence[str] | None,
+    headers: HeadersLike | None,
+    open_timeout: float | None,
+    close_timeout: float | None,
+    keepalive: tuple[float | None, float | None],
+    max_size: int | None,
+    max_queue: int | None,
+) -> Dialled: ...
 def listen(
     url: str,
     *,
-    origins: Sequence[str] | Literal["same-host"] | None = "same-host",
-    subprotocols: Sequence[str] | None = None,
-    open_timeout: float | None = 10.0,
-    close_timeout: float | None = 5.0,
-    max_size: int | None = 16777216,
+    descriptors: Sequence[int] | None,
+    origins: Sequence[str] | Literal["same-host"] | None,
+    subprotocols: Sequence[str] | None,
+    require_subprotocol: bool,
+    plain_requests: bool,
+    open_timeout: float | None,
+    close_timeout: float | None,
+    keepalive: tuple[float | None, float | None],
+    max_size: int | None,
+    max_queue: int | None,
 ) -> Listener: ...
+def listen_to_core() -> None: ...

@@ -7,18 +7,43 @@
             ConnectionClosedOK
             ConnectionClosedError
         InvalidURI
+        InvalidProxy
         InvalidHandshake
+            SecurityError
+                RequestLineTooLong
+                StatusLineTooLong
+                HeaderLineTooLong
+                TooManyHeaders
+            ProxyError
+                InvalidProxyMessage
+                InvalidProxyStatus
             InvalidMessage
+            InvalidMethod
+            InvalidProtocol
             InvalidStatus
+            InvalidHeader
+                InvalidHeaderFormat
+                InvalidHeaderValue
+                InvalidOrigin
+                InvalidUpgrade
             NegotiationError
+                DuplicateParameter
+                InvalidParameterName
+                InvalidParameterValue
         ProtocolError
         PayloadTooBig
+        TooManyFragments
         InvalidState
         ConcurrencyError
         ListenerClosed
 
 :exc:`ProtocolError` and :exc:`PayloadTooBig` say what a peer did wrong: they are the ``__cause__``
 of the :exc:`ConnectionClosedError` that ends the connection for it.
+
+The names are those of ``websockets.exceptions``, so that programs may go on to catch them. Those
+of proxies and extensions, and the finer ones below :exc:`SecurityError` and :exc:`InvalidHeader`,
+are for programs to raise: talkws itself says :exc:`InvalidMessage` of an answer that breaks the
+rules, and a server answers such a request without telling the program.
 """
 
 from __future__ import annotations
@@ -34,15 +59,35 @@ __all__ = [
     "ConnectionClosed",
     "ConnectionClosedError",
     "ConnectionClosedOK",
+    "DuplicateParameter",
+    "HeaderLineTooLong",
     "InvalidHandshake",
+    "InvalidHeader",
+    "InvalidHeaderFormat",
+    "InvalidHeaderValue",
     "InvalidMessage",
+    "InvalidMethod",
+    "InvalidOrigin",
+    "InvalidParameterName",
+    "InvalidParameterValue",
+    "InvalidProtocol",
+    "InvalidProxy",
+    "InvalidProxyMessage",
+    "InvalidProxyStatus",
     "InvalidState",
     "InvalidStatus",
     "InvalidURI",
+    "InvalidUpgrade",
     "ListenerClosed",
     "NegotiationError",
     "PayloadTooBig",
     "ProtocolError",
+    "ProxyError",
+    "RequestLineTooLong",
+    "SecurityError",
+    "StatusLineTooLong",
+    "TooManyFragments",
+    "TooManyHeaders",
     "WebSocketException",
 ]
 
@@ -119,8 +164,66 @@ class InvalidURI(WebSocketException):
         return f"URI {self.uri!r}: {self.msg}"
 
 
+class InvalidProxy(WebSocketException):
+    """What was given is not the URI of a proxy.
+
+    Attributes:
+        proxy: What was given.
+        msg: What is wrong with it.
+    """
+
+    def __init__(self, proxy: str, msg: str) -> None:
+        self.proxy = proxy
+        self.msg = msg
+
+    def __str__(self) -> str:
+        return f"proxy {self.proxy!r}: {self.msg}"
+
+
 class InvalidHandshake(WebSocketException):
     """The opening handshake failed."""
+
+
+class SecurityError(InvalidHandshake):
+    """The opening handshake breaks a rule that is there for safety."""
+
+
+class RequestLineTooLong(SecurityError):
+    """The request line is too long."""
+
+
+class StatusLineTooLong(SecurityError):
+    """The status line is too long."""
+
+
+class HeaderLineTooLong(SecurityError):
+    """A header is too long."""
+
+
+class TooManyHeaders(SecurityError):
+    """There are too many headers."""
+
+
+class ProxyError(InvalidHandshake):
+    """There is no way through the proxy."""
+
+
+class InvalidProxyMessage(ProxyError):
+    """The proxy's answer is not HTTP."""
+
+
+class InvalidProxyStatus(ProxyError):
+    """The proxy refuses to connect.
+
+    Attributes:
+        response: The proxy's answer.
+    """
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+    def __str__(self) -> str:
+        return f"proxy answered {self.response.status_code}"
 
 
 class InvalidMessage(InvalidHandshake):
@@ -142,8 +245,100 @@ class InvalidStatus(InvalidHandshake):
         return self._message or f"server answered {self.response.status_code}, not 101"
 
 
+class InvalidMethod(InvalidHandshake):
+    """The request does not say ``GET``."""
+
+
+class InvalidProtocol(InvalidHandshake):
+    """The request or the answer is not HTTP/1.1."""
+
+
+class InvalidHeader(InvalidHandshake):
+    """A header is missing, or does not say what it must.
+
+    Attributes:
+        name: Which one.
+        value: What it says; ``None`` when it is missing.
+    """
+
+    def __init__(self, name: str, value: str | None = None) -> None:
+        self.name = name
+        self.value = value
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"header {self.name}: it is missing"
+        return f"header {self.name}: {self.value!r} will not do"
+
+
+class InvalidHeaderFormat(InvalidHeader):
+    """A header cannot be parsed."""
+
+    def __init__(self, name: str, error: str, header: str, pos: int) -> None:
+        super().__init__(name, f"{error} at {pos} in {header}")
+
+
+class InvalidHeaderValue(InvalidHeader):
+    """A header can be parsed, and says what cannot be."""
+
+
+class InvalidOrigin(InvalidHeader):
+    """Pages of this origin may not connect."""
+
+    def __init__(self, origin: str | None) -> None:
+        super().__init__("Origin", origin)
+
+
+class InvalidUpgrade(InvalidHeader):
+    """``Upgrade`` or ``Connection`` do not ask for a WebSocket."""
+
+
 class NegotiationError(InvalidHandshake):
     """The two ends did not agree on a subprotocol or an extension."""
+
+
+class DuplicateParameter(NegotiationError):
+    """A parameter of an extension is there twice.
+
+    Attributes:
+        name: Which one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"parameter {self.name}: it is there twice"
+
+
+class InvalidParameterName(NegotiationError):
+    """An extension has no parameter of that name.
+
+    Attributes:
+        name: Which one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"parameter {self.name}: there is none of that name"
+
+
+class InvalidParameterValue(NegotiationError):
+    """A parameter of an extension does not take that value.
+
+    Attributes:
+        name: Which one.
+        value: What it says.
+    """
+
+    def __init__(self, name: str, value: str | None) -> None:
+        self.name = name
+        self.value = value
+
+    def __str__(self) -> str:
+        return f"parameter {self.name}: {self.value!r} will not do"
 
 
 class ProtocolError(WebSocketException):
@@ -164,6 +359,10 @@ class PayloadTooBig(WebSocketException):
 
     def __str__(self) -> str:
         return f"a message of at least {self.size} bytes, over the limit of {self.max_size}"
+
+
+class TooManyFragments(WebSocketException):
+    """A message came in too many fragments."""
 
 
 class InvalidState(WebSocketException, AssertionError):

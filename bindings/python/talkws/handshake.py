@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from .headers import Headers
+from .typing import StatusLike
 
-__all__ = ["Request", "Response"]
+__all__ = ["Request", "Response", "response_to"]
 
 
 @dataclass
@@ -41,3 +43,17 @@ class Response:
     reason_phrase: str
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
+
+
+def response_to(status: StatusLike, text: str) -> Response:
+    """A response in plain text."""
+    status = HTTPStatus(status)
+    body = text.encode()
+    headers = Headers(
+        [
+            ("Connection", "close"),
+            ("Content-Length", str(len(body))),
+            ("Content-Type", "text/plain; charset=utf-8"),
+        ]
+    )
+    return Response(status.value, status.phrase, headers, body)

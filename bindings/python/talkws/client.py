@@ -1,0 +1,379 @@
+"""Connecting to servers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import ssl as ssl_module
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Callable, Literal, overload
+from urllib.parse import urlsplit
+
+from . import _talkws
+from .connection import Connection
+from .exceptions import InvalidMessage, InvalidStatus
+from .headers import Headers, HeadersLike
+from .options import MaxQueue, MaxSize, max_queue_of, max_size_of, refuse_unsupported
+from .typing import LoggerLike, PathLike
+
+__all__ = [
+    "USER_AGENT",
+    "ClientConnection",
+    "backoff",
+    "connect",
+    "process_exception",
+    "reconnect",
+    "unix_connect",
+]
+
+USER_AGENT = (
+    f"Python/{sys.version_info[0]}.{sys.version_info[1]} talkws/{_talkws.__version__}"
+)
+"""What a client calls itself."""
+
+
+class ClientConnection(Connection):
+    """The client's end of a connection. Made by :func:`connect`."""
+
+    def __init__(
+        self,
+        opening: _talkws.Dialled | _talkws.PendingConnection,
+        *,
+        logger: LoggerLike | None = None,
+    ) -> None:
+        super().__init__(opening, logger=logger or logging.getLogger("talkws.client"))
+
+
+@overload
+def connect(uri: str, *, legacy: Literal[False], **kwargs: Any) -> reconnect: ...
+@overload
+def connect(
+    uri: str,
+    *,
+    sock: socket.socket | None = ...,
+    ssl: ssl_module.SSLContext | None = ...,
+    server_hostname: str | None = ...,
+    origin: str | None = ...,
+    extensions: Sequence[Any] | None = ...,
+    subprotocols: Sequence[str] | None = ...,
+    compression: str | None = ...,
+    additional_headers: HeadersLike | None = ...,
+    user_agent_header: str | None = ...,
+    proxy: str | Literal[True] | None = ...,
+    proxy_ssl: ssl_module.SSLContext | None = ...,
+    proxy_server_hostname: str | None = ...,
+    open_timeout: float | None = ...,
+    ping_interval: float | None = ...,
+    ping_timeout: float | None = ...,
+    close_timeout: float | None = ...,
+    max_size: MaxSize = ...,
+    max_queue: MaxQueue = ...,
+    logger: LoggerLike | None = ...,
+    create_connection: Callable[..., ClientConnection] | None = ...,
+    legacy: Literal[True] | None = ...,
+    **kwargs: Any,
+) -> ClientConnection: ...
+def connect(
+    uri: str,
+    *,
+    sock: socket.socket | None = None,
+    ssl: ssl_module.SSLContext | None = None,
+    server_hostname: str | None = None,
+    origin: str | None = None,
+    extensions: Sequence[Any] | None = None,
+    subprotocols: Sequence[str] | None = None,
+    compression: str | None = None,
+    additional_headers: HeadersLike | None = None,
+    user_agent_header: str | None = USER_AGENT,
+    proxy: str | Literal[True] | None = None,
+    proxy_ssl: ssl_module.SSLContext | None = None,
+    proxy_server_hostname: str | None = None,
+    open_timeout: float | None = 10.0,
+    ping_interval: float | None = 20.0,
+    ping_timeout: float | None = 20.0,
+    close_timeout: float | None = 5.0,
+    max_size: MaxSize = 16_777_216,
+    max_queue: MaxQueue = 16,
+    logger: LoggerLike | None = None,
+    create_connection: Callable[..., ClientConnection] | None = None,
+    legacy: bool | None = None,
+    **kwargs: Any,
+) -> ClientConnection | reconnect:
+    """Connect to the WebSocket server at ``uri``, such as ``ws://localhost:8080/talk-to-server``.
+
+    The connection is a context manager, which closes it::
+
+        with talkws.connect("ws://localhost:8080/talk-to-server") as ws:
+            ws.send("Hello from client!")
+            print(ws.recv())
+
+    Args:
+        uri: Where to connect.
+        sock: A socket that is connected already, which the connection takes over: it
+            is closed here. ``uri`` is what the request asks for all the same.
+        origin: Value of the ``Origin`` header, as a browser sends it.
+        subprotocols: Subprotocols to offer, the preferred one first.
+        compression: ``None``: not there yet.
+        additional_headers: Headers to add to the request.
+        user_agent_header: What the client calls itself. ``None`` says nothing.
+        open_timeout: Seconds for all of it: resolving the name, connecting, and the handshake.
+            ``None`` waits for ever.
+        ping_interval: Seconds of silence after which a Ping is sent. ``None`` sends none.
+        ping_timeout: Seconds of silence after that, until the connection is given up. ``None``
+            never gives up.
+        close_timeout: Seconds that closing waits for the peer. ``None`` waits for ever.
+        max_size: The largest message that may be received, in bytes. ``None`` for no limit.
+        max_queue: How many messages are kept for :meth:`~Connection.recv` while a Pong or the
+            end is waited for. ``None`` for no limit.
+        logger: Where the connection's own news go; ``talkws.client`` unless given.
+        create_connection: What makes the connection, with the arguments of
+            :class:`ClientConnection`: a subclass of it, say.
+        legacy: ``False`` gives a :class:`reconnect` instead of a connection.
+        kwargs: What else :func:`socket.create_connection` takes: ``source_address`` to connect
+            from, ``address`` to connect to instead of the host and port of ``uri``.
+
+    ``ssl``, ``server_hostname``, ``extensions``, ``proxy``, ``proxy_ssl`` and
+    ``proxy_server_hostname`` are not there yet, and say so.
+
+    Raises:
+        InvalidURI: If ``uri`` is not a URI of a WebSocket.
+        InvalidStatus: If the server refuses; the exception holds its answer.
+        InvalidHandshake: If the server's answer breaks the rules of the opening handshake.
+        OSError: If the network fails.
+        TimeoutError: If ``open_timeout`` passes.
+        NotImplementedError: If something is asked for that is not there yet.
+    """
+    if legacy is False:
+        return reconnect(
+            uri,
+            sock=sock,
+            ssl=ssl,
+            server_hostname=server_hostname,
+            origin=origin,
+            extensions=extensions,
+            subprotocols=subprotocols,
+            compression=compression,
+            additional_headers=additional_headers,
+            user_agent_header=user_agent_header,
+            proxy=proxy,
+            proxy_ssl=proxy_ssl,
+            proxy_server_hostname=proxy_server_hostname,
+            open_timeout=open_timeout,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_size=max_size,
+            max_queue=max_queue,
+            logger=logger,
+            create_connection=create_connection,
+            **kwargs,
+        )
+    refuse_unsupported(
+        ssl=ssl,
+        server_hostname=server_hostname,
+        extensions=extensions,
+        compression=compression,
+        proxy=proxy,
+        proxy_ssl=proxy_ssl,
+        proxy_server_hostname=proxy_server_hostname,
+    )
+    headers = Headers(additional_headers or ())
+    if user_agent_header is not None:
+        headers.setdefault("User-Agent", user_agent_header)
+    if isinstance(sock, ssl_module.SSLSocket):
+        raise NotImplementedError(
+            "sock: TLS is not there yet, and this is an SSLSocket"
+        )
+    message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)
+    _talkws.listen_to_core()
+    started = time.monotonic()
+    if sock is None and kwargs:
+        sock = _open_socket(uri, open_timeout, kwargs)
+    elif kwargs:
+        raise TypeError(f"connect: {', '.join(kwargs)} and sock exclude each other")
+    if open_timeout is not None:
+        open_timeout -= time.monotonic() - started
+    try:
+        dialled = _talkws.dial(
+            uri,
+            descriptor=None if sock is None else sock.fileno(),
+            origin=origin,
+            subprotocols=subprotocols,
+            headers=headers,
+            open_timeout=open_timeout,
+            close_timeout=close_timeout,
+            keepalive=(ping_interval, ping_timeout),
+            max_size=message_limit,
+            max_queue=queue_limit,
+        )
+    finally:
+        # The connection has a descriptor of its own.
+        if sock is not None:
+            sock.close()
+    make = ClientConnection if create_connection is None else create_connection
+    return make(dialled, logger=logger)
+
+
+def _open_socket(
+    uri: str, timeout: float | None, kwargs: dict[str, Any]
+) -> socket.socket:
+    if "address" not in kwargs:
+        parts = urlsplit(uri)
+        kwargs["address"] = (parts.hostname or "", parts.port or 80)
+    kwargs.setdefault("timeout", timeout)
+    return socket.create_connection(**kwargs)
+
+
+def unix_connect(
+    path: PathLike | None = None, uri: str | None = None, **kwargs: Any
+) -> ClientConnection:
+    """Connect to a WebSocket server that listens on a Unix socket.
+
+    Args:
+        path: Where the socket is in the file system.
+        uri: What the request asks for; ``ws://localhost/`` unless given.
+        kwargs: As for :func:`connect`.
+    """
+    sock = kwargs.pop("sock", None)
+    if (path is None) == (sock is None):
+        raise ValueError("unix_connect: expected either path or sock")
+    timeout: float | None = kwargs.get("open_timeout", 10.0)
+    if path is not None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(timeout)
+            sock.connect(os.fspath(path))
+        except BaseException:
+            sock.close()
+            raise
+    if kwargs.pop("legacy", None) is False:
+        raise ValueError(
+            "unix_connect: connects once; write a loop around it to reconnect"
+        )
+    return connect(uri or "ws://localhost/", sock=sock, legacy=True, **kwargs)
+
+
+def process_exception(exception: Exception) -> Exception | None:
+    """Tell whether it is worth trying again after a failure to connect.
+
+    It is when the network fails, when time is up, when the server ends the connection before it
+    answers, and when it answers 500, 502, 503 or 504.
+
+    Returns:
+        ``None`` to try again, or the exception to raise.
+    """
+    if isinstance(exception, OSError):
+        return None
+    if isinstance(exception, InvalidMessage) and isinstance(
+        exception.__cause__, EOFError
+    ):
+        return None
+    if isinstance(exception, InvalidStatus) and exception.response.status_code in {
+        500,
+        502,
+        503,
+        504,
+    }:
+        return None
+    return exception
+
+
+def backoff(
+    first: float = 5.0,
+    shortest: float = 3.0,
+    factor: float = 1.6,
+    longest: float = 60.0,
+) -> Generator[float]:
+    """Delays between attempts, in seconds: the first anywhere up to ``first``, so that the
+    clients of a server that went away do not come back all at once, then longer and longer."""
+    yield random.uniform(0, first)
+    delay = shortest
+    while True:
+        yield delay
+        delay = min(delay * factor, longest)
+
+
+class reconnect:
+    """Connect, again and again.
+
+    An endless iterator of connections, each of which is closed when the next is asked for::
+
+        for ws in talkws.reconnect("ws://localhost:8080/talk-to-server"):
+            try:
+                for message in ws:
+                    print(message)
+            except talkws.ConnectionClosed:
+                continue
+
+    A failure to connect that may pass is waited out, with longer and longer delays. Also a context
+    manager, which connects once.
+
+    Args:
+        uri: Where to connect.
+        process_exception: Tells whether it is worth trying again after an exception: ``None``
+            means yes, an exception is raised. See :func:`process_exception`.
+        reconnect_delays: What makes the delays between attempts. See :func:`backoff`.
+        kwargs: As for :func:`connect`.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        process_exception: Callable[[Exception], Exception | None] = process_exception,
+        reconnect_delays: Callable[[], Iterator[float]] = backoff,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs.get("sock") is not None:
+            raise ValueError("reconnect: one sock makes one connection; use connect")
+        self._uri = uri
+        self._process_exception = process_exception
+        self._delays = reconnect_delays
+        self._kwargs = kwargs
+        self._logger: LoggerLike = kwargs.get("logger") or logging.getLogger(
+            "talkws.client"
+        )
+        self._connection: ClientConnection | None = None
+
+    def __enter__(self) -> ClientConnection:
+        if self._connection is not None:
+            raise RuntimeError("reconnect: its block was entered already")
+        self._connection = connect(self._uri, legacy=True, **self._kwargs)
+        return self._connection
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.__exit__(exc_type, exc_value, traceback)
+
+    def __iter__(self) -> Iterator[ClientConnection]:
+        delays: Iterator[float] | None = None
+        while True:
+            try:
+                connection = connect(self._uri, legacy=True, **self._kwargs)
+            except Exception as exception:
+                verdict = self._process_exception(exception)
+                if verdict is exception:
+                    raise
+                if verdict is not None:
+                    raise verdict from exception
+                delays = self._delays() if delays is None else delays
+                delay = next(delays)
+                self._logger.info(
+                    "connect failed; trying again in %.1f seconds: %s", delay, exception
+                )
+                time.sleep(delay)
+                continue
+            delays = None
+            with connection:
+                yield connection

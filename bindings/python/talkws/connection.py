@@ -1,0 +1,142 @@
+"""Connections, whichever end opened them."""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import uuid
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Literal, NamedTuple, overload
+
+from . import _talkws
+from .typing import Buffer, Data, LoggerLike
+
+__all__ = ["Connection", "Part", "State"]
+
+
+class State(IntEnum):
+    """How far a connection has come (RFC 6455, section 4 and 7)."""
+
+    CONNECTING = 0
+    OPEN = 1
+    CLOSING = 2
+    CLOSED = 3
+
+
+class Part(NamedTuple):
+    """What :meth:`Connection.recv_into` has put into a buffer."""
+
+    size: int
+    """How many bytes, from the start of the buffer."""
+    is_text: bool
+    """Whether the message is text. A part may end inside a character."""
+    is_last: bool
+    """Whether the message ends here."""
+
+
+class Connection(_talkws.Connection):
+    """A WebSocket connection, open until one end closes it.
+
+    Any method may be called from any thread at any time: one thread may wait in :meth:`recv`
+    while others :meth:`send`. Nothing that waits holds the GIL, and Ctrl-C ends every wait
+    without harm to the connection.
+
+    A connection is a context manager: leaving the ``with`` block closes it, with 1000, or with
+    1011 when an exception leaves the block. It is an iterator of the messages that arrive, which
+    ends when the connection is closed in order.
+    """
+
+    logger: LoggerLike
+    """Where this connection's own news go."""
+
+    def __init__(
+        self,
+        opening: _talkws.Dialled | _talkws.PendingConnection,
+        *,
+        logger: LoggerLike | None = None,
+    ) -> None:
+        self.logger = logging.getLogger("talkws") if logger is None else logger
+        self._id: uuid.UUID | None = None
+
+    @property
+    def id(self) -> uuid.UUID:
+        """A name for this connection, for logs."""
+        if self._id is None:
+            self._id = uuid.uuid4()
+        return self._id
+
+    @property
+    def state(self) -> State:
+        """How far this connection has come.
+
+        Programs seldom need it: a call on a connection that has ended says so.
+        """
+        return State(self._state())
+
+    @overload
+    def recv_streaming(self, decode: Literal[True]) -> Iterator[str]: ...
+    @overload
+    def recv_streaming(self, decode: Literal[False]) -> Iterator[bytes]: ...
+    @overload
+    def recv_streaming(self, decode: bool | None = None) -> Iterator[Data]: ...
+    def recv_streaming(self, decode: bool | None = None) -> Iterator[Data]:
+        """Receive the next message in pieces, as they come, in bounded memory.
+
+        The pieces have nothing to do with the frames in which the message was sent; no character
+        of a text is divided between two of them. A message that was not iterated to its end is
+        gone on with by the next :meth:`recv_streaming`; until then :meth:`recv` raises
+        :exc:`ConcurrencyError`.
+
+        Args:
+            decode: As for :meth:`recv`.
+
+        Raises:
+            ConnectionClosed: If the connection ends.
+        """
+        data, is_text, is_last = self._recv_part()
+        if is_text if decode is None else decode:
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            yield from self._recv_text(decoder, data, is_last)
+            return
+        yield data
+        while not is_last:
+            data, _, is_last = self._recv_part()
+            if data:
+                yield data
+
+    def _recv_text(
+        self, decoder: codecs.IncrementalDecoder, data: bytes, is_last: bool
+    ) -> Iterator[str]:
+        text = decoder.decode(data, is_last)
+        if text or is_last:
+            yield text
+        while not is_last:
+            data, _, is_last = self._recv_part()
+            text = decoder.decode(data, is_last)
+            if text:
+                yield text
+
+    def recv_into(self, buffer: Buffer, timeout: float | None = None) -> Part:
+        """Receive what has come of the next message into memory of yours.
+
+        Waits for at least one byte, or the end of the message, so that a message of any size
+        needs no more memory than ``buffer``::
+
+            buffer = bytearray(65536)
+            with open("received", "wb") as file:
+                while True:
+                    part = ws.recv_into(buffer)
+                    file.write(memoryview(buffer)[: part.size])
+                    if part.is_last:
+                        break
+
+        Args:
+            buffer: Where to put it: writable and contiguous, at least one byte.
+            timeout: As for :meth:`recv`.
+
+        Raises:
+            ConnectionClosed: If the connection ends.
+            TimeoutError: If nothing came in time.
+        """
+        return Part(*self._recv_into(buffer, timeout))

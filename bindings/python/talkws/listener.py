@@ -1,0 +1,69 @@
+"""Listening, for programs that accept by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from . import _talkws
+from .options import MaxQueue, max_queue_of
+
+__all__ = ["listen"]
+
+
+def listen(
+    url: str,
+    *,
+    origins: Sequence[str] | Literal["same-host"] | None = "same-host",
+    subprotocols: Sequence[str] | None = None,
+    open_timeout: float | None = 10.0,
+    ping_interval: float | None = 20.0,
+    ping_timeout: float | None = 20.0,
+    close_timeout: float | None = 5.0,
+    max_size: int | None = 16_777_216,
+    max_queue: MaxQueue = 16,
+) -> _talkws.Listener:
+    """Listen for WebSocket clients at ``url``, such as ``ws://localhost:8080/talk-to-server``.
+
+    Port 0 takes a free one, see :attr:`Listener.port`. The path is the only one that is served,
+    others get 404; a URL without a path, such as ``ws://localhost:8080``, serves all::
+
+        with talkws.listen("ws://localhost:8080/talk-to-server") as listener:
+            for pending in listener:
+                with pending.upgrade() as ws:
+                    print(ws.recv())
+                    ws.send("Hello from server!")
+
+    Args:
+        url: Where to listen.
+        origins: From which web pages browsers may connect; others get 403. ``"same-host"``: those
+            of this very server. A sequence: these origins. ``None``: all. A client that sends no
+            ``Origin`` is no browser, and not concerned.
+        subprotocols: Subprotocols to agree on, the preferred one first.
+        open_timeout: Seconds that a client may take for its request. ``None`` waits for ever.
+        ping_interval: Seconds of silence after which a Ping is sent. ``None`` sends none.
+        ping_timeout: Seconds of silence after that, until a connection is given up. ``None``
+            never gives up.
+        close_timeout: Seconds that closing a connection waits for the peer. ``None`` waits for
+            ever.
+        max_size: The largest message that may be received, in bytes. ``None`` for no limit.
+        max_queue: As for :func:`connect`.
+
+    Raises:
+        InvalidURI: If ``url`` cannot be listened on.
+        OSError: If the system does not allow it, or the address is in use.
+    """
+    _talkws.listen_to_core()
+    return _talkws.listen(
+        url,
+        descriptors=None,
+        origins=origins,
+        subprotocols=subprotocols,
+        require_subprotocol=False,
+        plain_requests=False,
+        open_timeout=open_timeout,
+        close_timeout=close_timeout,
+        keepalive=(ping_interval, ping_timeout),
+        max_size=max_size,
+        max_queue=max_queue_of(max_queue),
+    )

@@ -1,0 +1,161 @@
+"""A server's part of the opening handshake, as far as the program has a say in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from . import _talkws
+from .exceptions import NegotiationError
+from .handshake import Request, Response, response_to
+from .typing import LoggerLike
+
+if TYPE_CHECKING:
+    from .server import (
+        ProcessRequest,
+        ProcessResponse,
+        SelectSubprotocol,
+        Server,
+        ServerConnection,
+    )
+
+__all__ = ["Opener"]
+
+# These make the handshake, or end with the connection; they are not the program's.
+_OWN_HEADERS = {
+    "connection",
+    "upgrade",
+    "content-length",
+    "transfer-encoding",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-protocol",
+}
+
+
+class Opener:
+    """Looks at requests, and upgrades or refuses them."""
+
+    def __init__(
+        self,
+        *,
+        origins: Sequence[str | re.Pattern[str] | None] | None,
+        select_subprotocol: SelectSubprotocol | None,
+        process_request: ProcessRequest | None,
+        process_response: ProcessResponse | None,
+        server_header: str | None,
+        create_connection: Callable[..., ServerConnection],
+        logger: LoggerLike,
+    ) -> None:
+        if isinstance(origins, str):
+            raise TypeError(
+                "origins: expected 'same-host', a sequence, or None, not one str"
+            )
+        self._origins = origins
+        self._select_subprotocol = select_subprotocol
+        self._process_request = process_request
+        self._process_response = process_response
+        self._server_header = server_header
+        self._create_connection = create_connection
+        self._logger = logger
+
+    def open(
+        self, pending: _talkws.PendingConnection, server: Server
+    ) -> ServerConnection | None:
+        """Answer a request; give the connection if that opened one."""
+        connection = self._create_connection(
+            pending, server=server, logger=self._logger
+        )
+        request = pending.request
+        response, subprotocol = self._decide(pending, connection, request)
+        if self._server_header is not None and "Server" not in response.headers:
+            response.headers["Server"] = self._server_header
+        if self._process_response is not None:
+            try:
+                other = self._process_response(connection, request, response)
+            except Exception:
+                self._logger.exception("process_response failed")
+                other = _broken()
+            response = response if other is None else other
+        if server.is_closing and response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            response = response_to(
+                HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down.\n"
+            )
+        own = [
+            (name, value)
+            for name, value in response.headers.raw_items()
+            if name.lower() not in _OWN_HEADERS
+        ]
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            body = response.body or b""
+            pending.refuse(response.status_code, body, additional_headers=own)
+            return None
+        try:
+            connection._upgrade(subprotocol, own)
+        except OSError as gone:
+            self._logger.info("the client has gone before it was answered: %s", gone)
+            return None
+        connection._response = response
+        return connection
+
+    def _decide(
+        self,
+        pending: _talkws.PendingConnection,
+        connection: ServerConnection,
+        request: Request,
+    ) -> tuple[Response, str | None]:
+        """The answer, and the subprotocol if it is to upgrade."""
+        try:
+            if self._process_request is not None:
+                forced = self._process_request(connection, request)
+                if forced is not None and forced.status_code != 101:
+                    return forced, None
+            else:
+                forced = None
+            if not pending.is_upgrade:
+                return _not_an_upgrade(), None
+            if not self._allows(pending.origin):
+                return response_to(
+                    HTTPStatus.FORBIDDEN, "Pages of this origin may not connect.\n"
+                ), None
+            subprotocol = None
+            if self._select_subprotocol is not None:
+                offered = pending.subprotocols
+                subprotocol = self._select_subprotocol(connection, offered)
+            headers = None if forced is None else forced.headers
+            return pending._response(subprotocol, headers), subprotocol
+        except NegotiationError as error:
+            text = f"Failed to open a WebSocket connection: {error}.\n"
+            return response_to(HTTPStatus.BAD_REQUEST, text), None
+        except Exception:
+            self._logger.exception("opening handshake failed")
+            return _broken(), None
+
+    def _allows(self, origin: str | None) -> bool:
+        if self._origins is None:
+            return True
+        for allowed in self._origins:
+            if isinstance(allowed, re.Pattern):
+                if origin is not None and allowed.fullmatch(origin):
+                    return True
+            elif allowed == origin:
+                return True
+        return False
+
+
+def _not_an_upgrade() -> Response:
+    response = response_to(
+        HTTPStatus.UPGRADE_REQUIRED,
+        "This is a WebSocket; ask for an upgrade (RFC 6455, 4.1).\n",
+    )
+    response.headers["Sec-WebSocket-Version"] = "13"
+    return response
+
+
+def _broken() -> Response:
+    return response_to(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Failed to open a WebSocket connection.\nSee server log for more information.\n",
+    )

@@ -1,0 +1,60 @@
+"""Keywords of ``websockets.sync`` that mean something else here, or nothing yet.
+
+None is ignored: whoever passes one learns why it cannot be, and what to do instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Union
+
+__all__ = ["MaxQueue", "MaxSize", "max_queue_of", "max_size_of", "refuse_unsupported"]
+
+MaxSize = Union[int, None, tuple[Optional[int], Optional[int]]]
+MaxQueue = Union[int, None, tuple[Optional[int], Optional[int]]]
+
+_NOT_YET = {
+    "ssl": "TLS is not there yet; put a proxy that speaks TLS, such as nginx, in front",
+    "server_hostname": "TLS is not there yet, and this is the name in its handshake",
+    "compression": "permessage-deflate is not there yet; leave this out, or pass None",
+    "proxy": "proxies are not there yet; pass a socket that is connected through one as sock",
+    "proxy_ssl": "proxies are not there yet; pass a connected socket as sock",
+    "proxy_server_hostname": "proxies are not there yet; pass a connected socket as sock",
+    "extensions": "extensions cannot be added: the frames are made and read in native code",
+}
+
+
+def refuse_unsupported(**options: Any) -> None:
+    """Raises for the first option that is set."""
+    for name, value in options.items():
+        if value is not None:
+            raise NotImplementedError(f"{name}={value!r}: {_NOT_YET[name]}")
+
+
+def max_size_of(value: MaxSize) -> int | None:
+    """The largest message; a pair limits its fragments too."""
+    if not isinstance(value, tuple):
+        return value
+    message, fragment = value
+    if fragment is not None and (message is None or fragment < message):
+        raise NotImplementedError(
+            f"max_size={value!r}: fragments have no limit of their own, since they are "
+            "never kept as such; pass the limit of the message alone"
+        )
+    return message
+
+
+def max_queue_of(value: MaxQueue) -> int | None:
+    """How many messages are kept for ``recv`` while something else is waited for."""
+    if isinstance(value, tuple):
+        high, low = value
+        if low is not None:
+            raise NotImplementedError(
+                f"max_queue={value!r}: there is no low-water mark, since nothing is received "
+                "before it is wanted; pass the high one alone"
+            )
+        value = high
+    if value is not None and value < 1:
+        raise ValueError(
+            f"max_queue={value!r}: expected at least 1, or None for no limit"
+        )
+    return value
