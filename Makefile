@@ -101,7 +101,7 @@ $(VENV)/.requirements-installed: tests/requirements.txt | tools
 # Without build isolation, because the environment has the build tool (maturin) already.
 $(VENV)/.package-installed: $(PYTHON_SOURCES) $(VENV)/.requirements-installed
 	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pip install --quiet \
-	    --no-build-isolation --no-deps --force-reinstall ./bindings/python
+	    --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
 .PHONY: tools
