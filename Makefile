@@ -93,7 +93,7 @@ $(TARGET)/c/%: examples/%.c include/talkws.h $(LIBRARY)
 .PHONY: venv
 venv: $(VENV)/.requirements-installed
 
-$(VENV)/.requirements-installed: tests/requirements.txt | tools
+$(VENV)/.requirements-installed: tests/requirements.txt tests/python/requirements.txt | tools
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --requirement $<
 	@touch $@

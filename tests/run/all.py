@@ -68,6 +68,7 @@ SUITES = (
     Suite("c", [ROOT / "tests" / "c" / "run"], read_closing_line),
     Suite("install", [ROOT / "tests" / "c" / "install"], read_closing_line),
     Suite("python", [*PYTEST, ROOT / "tests" / "python"], read_pytest),
+    Suite("packaging", [ROOT / "tests" / "packaging" / "run"], read_closing_line),
     Suite("interop", [ROOT / "tests" / "interop" / "run"], read_closing_line),
     Suite(
         "autobahn",

@@ -33,6 +33,7 @@ PYTHON_FOLDERS = {
     "tests/autobahn": "tests/run",
     "tests/interop": "tests/run",
     "tests/python": "",
+    "tests/packaging": "tests/run",
     "tests/examples": "tests/run",
     "tests/c": "",
     "bindings/c/man": "",
@@ -42,6 +43,7 @@ PYTHON_SCRIPTS = {
     "tests/c/run": "tests/c",
     "tests/c/install": "tests/c",
     "tests/examples/run": "tests/examples:tests/run",
+    "tests/packaging/run": "tests/packaging:tests/run",
 }
 # Runs under Python 2.7 only, inside the Autobahn suite, which has no types.
 UNTYPED = {ROOT / "tests" / "autobahn" / "suite.py"}
