@@ -80,6 +80,20 @@ def rust_checks() -> Iterator[Check]:
         "cargo-clippy",
         "rustup component add clippy",
     )
+    # The Python face without abi3, for one version of CPython only, and without the GIL. Files
+    # describe the interpreters, which need not be there: nothing is linked.
+    for config in files("tests/packaging/cpython-*.txt"):
+        yield Check(
+            f"clippy talkws-python for {config.stem}",
+            [
+                *(CARGO, "clippy", "--quiet", "--package", "talkws-python"),
+                *("--no-default-features", "--target-dir", TARGET / config.stem),
+                *("--", "-D", "warnings"),
+            ],
+            "cargo-clippy",
+            "rustup component add clippy",
+            env={"PYO3_CONFIG_FILE": str(config)},
+        )
 
 
 def c_checks() -> Iterator[Check]:
@@ -109,6 +123,8 @@ def python_checks() -> Iterator[Check]:
 
     mypy: Command = [VENV_PYTHON, "-m", "mypy", "--strict"]
     yield Check("mypy talkws", [*mypy, "-p", "talkws"])
+    # The stubs of the native part, against the native part.
+    yield Check("stubtest talkws", [VENV_PYTHON, "-m", "mypy.stubtest", "talkws"])
     for folder, beside in PYTHON_FOLDERS.items():
         if sources := [f for f in files(f"{folder}/*.py") if f not in UNTYPED]:
             yield Check(f"mypy {folder}", [*mypy, *sources], env={"MYPYPATH": beside})
