@@ -38,6 +38,12 @@ class Close:
     Attributes:
         code: Why, as a number.
         reason: Why, in words; often empty.
+
+    Examples:
+        >>> print(Close(CloseCode.GOING_AWAY, "see you"))
+        1001 (going away) see you
+        >>> print(Close(4000, ""))
+        4000 (private use)
     """
 
     code: int
