@@ -14,7 +14,7 @@ from pathlib import Path
 
 import wire
 from program import Command, Program, running
-from workspace import TARGET
+from workspace import ROOT, TARGET, VENV_PYTHON
 
 TIMEOUT = 60.0
 VALGRIND: Command = (
@@ -36,17 +36,21 @@ LIMITED: Command = (
 
 
 class Example:
-    """The example programs of a language, `rust` or `c`, plain or under valgrind."""
+    """The programs of a language, `rust`, `c` or `python`, plain or under valgrind."""
 
     def __init__(self, language: str, under_valgrind: bool = False) -> None:
         self.name = language + (" under valgrind" if under_valgrind else "")
-        self._folder = (
-            TARGET / "c" if language == "c" else TARGET / "release" / "examples"
-        )
+        self._language = language
         self._wrapper = VALGRIND if under_valgrind else ()
 
     def command(self, program: str, *arguments: str | Path) -> Command:
-        return [*self._wrapper, self._folder / program, *arguments]
+        if self._language == "python":
+            start: Command = [VENV_PYTHON, ROOT / "examples" / f"{program}.py"]
+        elif self._language == "c":
+            start = [TARGET / "c" / program]
+        else:
+            start = [TARGET / "release" / "examples" / program]
+        return [*self._wrapper, *start, *arguments]
 
     @contextmanager
     def serving(self, program: str, *arguments: str | Path) -> Iterator[str]:

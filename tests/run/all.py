@@ -52,6 +52,10 @@ ECHO_PROGRAMS: Command = [
         "--server",
         f"python={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_server.py')])}",
     ),
+    *(
+        "--client",
+        f"python={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_client.py')])}",
+    ),
 ]
 
 SUITES = (
