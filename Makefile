@@ -93,9 +93,13 @@ $(TARGET)/c/%: examples/%.c include/talkws.h $(LIBRARY)
 .PHONY: venv
 venv: $(VENV)/.requirements-installed
 
-$(VENV)/.requirements-installed: tests/requirements.txt tests/python/requirements.txt | tools
+$(VENV)/.requirements-installed: tests/requirements.txt tests/python/requirements.txt \
+    tests/requirements-peers.txt | tools
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --requirement $<
+	@grep -v '^#' tests/requirements-peers.txt | while read -r peer; do \
+	    $(VENV)/bin/python -m pip install --quiet "$$peer" || \
+	    echo "cannot install $$peer: what needs it is skipped"; done
 	@touch $@
 
 # Without build isolation, because the environment has the build tool (maturin) already.

@@ -103,9 +103,11 @@ def test_pair(tally: Tally, client: Peer, server: Peer) -> None:
             failures = failures_of(client, serving.url)
     except RuntimeError as error:
         failures = dict.fromkeys(CHECKS, str(error))
+    lacking = client.client_lacks | server.server_lacks
     for group, checks in GROUPS.items():
-        failed = {name: failures[name] for name in checks if name in failures}
-        tally.group(f"{pair}: {group}", failed, len(checks))
+        made = [name for name in checks if name not in lacking]
+        failed = {name: failures[name] for name in made if name in failures}
+        tally.group(f"{pair}: {group}", failed, len(made))
 
 
 def test_hello(tally: Tally, client: Peer, server: Peer) -> None:
@@ -138,8 +140,9 @@ def prove_pair(tally: Tally, client: Peer, server: Peer) -> None:
         except RuntimeError as error:
             wrong[tamper.name] = str(error)
             continue
-        unnoticed = tamper.breaks - tamper.optional - failed.keys()
-        innocent = failed.keys() - tamper.breaks - tamper.optional
+        lacking = client.client_lacks | server.server_lacks
+        unnoticed = tamper.breaks - tamper.optional - lacking - failed.keys()
+        innocent = failed.keys() - tamper.breaks - tamper.optional - lacking
         complaints = [f"{name!r} passed, but must fail" for name in unnoticed]
         complaints += [f"{name!r} must pass: {failed[name]}" for name in innocent]
         if complaints:
@@ -182,10 +185,17 @@ def main() -> int:
     if options.foreign:
         pairs = [(client, server) for client in foreign for server in foreign]
     else:
-        own = talkws()
-        pairs = [pair for peer in foreign for pair in ((own, peer), (peer, own))]
-        pairs.append((own, own))
+        own = [talkws()]
+        pairs = [
+            pair
+            for peer in foreign
+            for ours in own
+            for pair in ((ours, peer), (peer, ours))
+        ]
+        pairs += [(client, server) for client in own for server in own]
     for client, server in pairs:
+        if not server.server:
+            continue
         if options.prove:
             prove_pair(tally, client, server)
         else:

@@ -11,13 +11,14 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").absolute()
 CACHE = TARGET / "interop"
+VENV_PYTHON = TARGET / "venv" / "bin" / "python"
 
 # How long a program may take to announce its URL, or to end when it was asked to.
 PATIENCE = 20.0
@@ -31,7 +32,10 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Peer:
-    """A library under test, and the commands of its programs; the contract is in README.md."""
+    """A library under test, and the commands of its programs; the contract is in README.md.
+
+    A library that has no servers has no commands for them.
+    """
 
     name: str
     server: Sequence[str]
@@ -39,6 +43,16 @@ class Peer:
     hello_server: Sequence[str]
     hello_client: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
+    # The checks that cannot be made, in either role, since the library has no such feature.
+    client_lacks: frozenset[str] = frozenset()
+    server_lacks: frozenset[str] = frozenset()
+
+
+# Of a library that sends every message in one frame.
+SENDING_FRAGMENTS = frozenset(
+    {"fragmented text", "fragmented binary", "ping between fragments"}
+)
+FRAGMENTS_FROM_SERVER = frozenset({"fragments from the server"})
 
 
 def peer(name: str, *command: str, **environment: str) -> Peer:
@@ -117,19 +131,31 @@ def is_older(product: Path, sources: Sequence[Path]) -> bool:
     return any(source.stat().st_mtime >= made for source in sources)
 
 
+def python_peer(name: str, module: str, script: str) -> Peer:
+    """A peer made of a Python library, which stands beside the tests' other tools."""
+    if failure := build([VENV_PYTHON, "-c", f"import {module}"]):
+        raise Missing(f"no {module} in target/venv; make venv ({last_line(failure)})")
+    return peer(name, str(VENV_PYTHON), str(HERE / script))
+
+
 def websockets() -> Peer:
-    shared, own = (base / "venv/bin/python" for base in (TARGET, CACHE))
-    script = str(HERE / "websockets_peer.py")
-    probe = "import sys, websockets.sync.server; sys.exit(sys.version_info < (3, 10))"
-    for python in (shared, own):
-        if python.exists() and not build([python, "-c", probe]):
-            return peer("websockets", str(python), script)
-    failure = build(
-        [sys.executable, "-m", "venv", "--clear", own.parent.parent]
-    ) or build([own, "-m", "pip", "install", "--quiet", "websockets>=15"])
-    if failure or build([own, "-c", probe]):
-        raise Missing(f"no websockets; pip install websockets ({last_line(failure)})")
-    return peer("websockets", str(own), script)
+    return python_peer("websockets", "websockets.sync", "websockets_peer.py")
+
+
+def websockets_asyncio() -> Peer:
+    return python_peer("websockets-asyncio", "websockets.asyncio", "asyncio_peer.py")
+
+
+def aiohttp() -> Peer:
+    found = python_peer("aiohttp", "aiohttp", "aiohttp_peer.py")
+    return replace(
+        found, client_lacks=SENDING_FRAGMENTS, server_lacks=FRAGMENTS_FROM_SERVER
+    )
+
+
+def websocket_client() -> Peer:
+    found = python_peer("websocket-client", "websocket", "websocket_client_peer.py")
+    return replace(found, server=(), hello_server=())
 
 
 def ws() -> Peer:
@@ -155,7 +181,14 @@ def last_line(text: str | None) -> str:
     return text.splitlines()[-1] if text else "no reason given"
 
 
-FOREIGN = {"gorilla": gorilla, "websockets": websockets, "ws": ws}
+FOREIGN = {
+    "gorilla": gorilla,
+    "websockets": websockets,
+    "websockets-asyncio": websockets_asyncio,
+    "aiohttp": aiohttp,
+    "websocket-client": websocket_client,
+    "ws": ws,
+}
 
 
 class Server:
