@@ -11,7 +11,9 @@ import signal
 import sys
 from dataclasses import dataclass
 
-from peers import FOREIGN, Missing, Peer, run, running, talkws
+from echoes import test_echoes
+from peers import FOREIGN, Missing, Peer, run, running, talkws, talkws_python
+from reports import failures_in
 from tampering import TAMPERS, TamperingProxy
 
 # Every client runs all of these; one that leaves a check out has failed it.
@@ -78,21 +80,7 @@ class Tally:
 def failures_of(client: Peer, url: str, **environment: str) -> dict[str, str]:
     """The checks that a client reports as failed, or does not report, and why."""
     output = run(client, client.client, url, **environment)
-    reported: dict[str, str | None] = {}
-    noise = []
-    for line in output.splitlines():
-        if line.startswith("ok "):
-            reported.setdefault(line.removeprefix("ok "), None)
-        elif line.startswith("not ok "):
-            name, _, why = line.removeprefix("not ok ").partition(": ")
-            reported[name] = why
-        else:
-            noise.append(line)
-    missing = f"not reported; the client said: {' / '.join(noise)[-500:]}"
-    failures = {name: reported.get(name, missing) for name in CHECKS}
-    for name in reported.keys() - failures.keys():
-        failures[name] = "a check that nobody has heard of"
-    return {name: why for name, why in failures.items() if why is not None}
+    return failures_in(output, CHECKS)
 
 
 def test_pair(tally: Tally, client: Peer, server: Peer) -> None:
@@ -182,10 +170,10 @@ def main() -> int:
             foreign.append(FOREIGN[name]())
         except Missing as missing:
             tally.skip(name, str(missing))
+    own = [] if options.foreign else [talkws(), talkws_python()]
     if options.foreign:
         pairs = [(client, server) for client in foreign for server in foreign]
     else:
-        own = [talkws()]
         pairs = [
             pair
             for peer in foreign
@@ -201,6 +189,9 @@ def main() -> int:
         else:
             test_hello(tally, client, server)
             test_pair(tally, client, server)
+    if own and not (options.prove or options.peers):
+        for name, failures, size in test_echoes(own[-1]):
+            tally.group(name, failures, size)
     print(
         f"interop: {tally.passed} passed, {tally.failed} failed,"
         f" {tally.skipped} skipped"

@@ -98,6 +98,20 @@ def talkws() -> Peer:
     )
 
 
+def talkws_python() -> Peer:
+    if build([VENV_PYTHON, "-c", "import talkws"]):
+        sys.exit("the Python package is not installed; make build-python")
+    driver = [str(VENV_PYTHON), str(HERE / "talkws_peer.py")]
+    hello = [str(VENV_PYTHON), str(ROOT / "examples")]
+    return Peer(
+        "talkws-python",
+        [*driver, "server"],
+        [*driver, "client"],
+        [hello[0], f"{hello[1]}/hello_server.py", "ws://127.0.0.1:0/talk-to-server"],
+        [hello[0], f"{hello[1]}/hello_client.py"],
+    )
+
+
 def gorilla() -> Peer:
     get = (
         "apt-get install golang-go golang-github-gorilla-websocket-dev"
@@ -246,11 +260,13 @@ def running(peer: Peer, command: Sequence[str]) -> Iterator[Server]:
                 process.wait()
 
 
-def run(peer: Peer, command: Sequence[str], url: str, **environment: str) -> str:
+def run(
+    peer: Peer, command: Sequence[str], url: str, *more: str, **environment: str
+) -> str:
     """What a client program prints, and how it failed if it did."""
     try:
         done = subprocess.run(
-            [*command, url],
+            [*command, url, *more],
             env={**os.environ, **peer.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

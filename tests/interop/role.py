@@ -19,10 +19,10 @@ def play(dial: Dial, start_server: StartServer | None) -> int:
             # The test that started this holds the other end of our input, until it ends.
             sys.stdin.read()
             os._exit(0)
-        case ["client", url]:
-            return run_checks(dial, url)
+        case ["client", url, *names]:
+            return run_checks(dial, url, names)
         case ["hello", url]:
             return hello(dial, url)
-    roles = ("server | " if start_server else "") + "client URL | hello URL"
+    roles = ("server | " if start_server else "") + "client URL [CHECK...] | hello URL"
     print(f"usage: {sys.argv[0]} {roles}", file=sys.stderr)
     return 2

@@ -267,6 +267,8 @@ TAMPERS = [
     Tamper(
         "server chooses the wrong subprotocol",
         SUBPROTOCOLS,
+        # aiohttp and websocket-client take no notice of a choice where they offered nothing.
+        frozenset({"no subprotocol offered"}),
         response=force_subprotocol,
         only=r"GET /subprotocol",
     ),
