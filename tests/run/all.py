@@ -83,6 +83,7 @@ SUITES = (
         "demo", [sys.executable, ROOT / "tests" / "run" / "demo.py"], read_closing_line
     ),
     Suite("examples", [ROOT / "tests" / "examples" / "run"], read_closing_line),
+    Suite("browser", [*PYTEST, ROOT / "tests" / "browser"], read_pytest),
     # The judges of the suites above are tested too: they must be able to say no.
     Suite(
         "judges",

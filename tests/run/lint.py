@@ -34,6 +34,7 @@ PYTHON_FOLDERS = {
     "tests/interop": "tests/run",
     "tests/python": "",
     "tests/packaging": "tests/run",
+    "tests/browser": "tests/run:tests/examples",
     "tests/examples": "tests/run",
     "tests/c": "",
     "bindings/c/man": "",
