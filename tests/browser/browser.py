@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -96,5 +97,7 @@ class Tab:
     def _wait_for(self, name: str, text: str) -> None:
         self._driver.switch_to.window(self._window)
         has_text = text_to_be_present_in_element((By.ID, name), text)
-        seen = f"no {text!r} in {self.element(name).text!r}"
-        WebDriverWait(self._driver, PATIENCE).until(has_text, seen)
+        try:
+            WebDriverWait(self._driver, PATIENCE).until(has_text)
+        except TimeoutException:
+            pytest.fail(f"{name} shows {self.element(name).text!r}, and not {text!r}")
