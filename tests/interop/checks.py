@@ -28,7 +28,9 @@ def expect(connection: Endpoint, want: Message) -> None:
     except Ended:
         raise Failure(f"the end, {connection.end()}, instead of a message") from None
     if type(got) is not type(want):
-        raise Failure(f"message of type {type(got).__name__}, not {type(want)}")
+        raise Failure(
+            f"message of type {type(got).__name__}, not {type(want).__name__}"
+        )
     if got != want:
         raise Failure(f"wrong payload: {got[:60]!r}, not {want[:60]!r}")
 
