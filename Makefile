@@ -37,7 +37,7 @@ lint: tools build-python ## Formatting, lints and types, of Rust, C and Python
 	@$(PYTHON) tests/run/lint.py
 
 .PHONY: bench
-bench: tools bench-c ## Measure speed
+bench: tools bench-c bench-python ## Measure speed
 	$(CARGO) bench
 
 .PHONY: bench-c
@@ -47,6 +47,19 @@ bench-c: tools ## Measure what the C layer costs
 	$(CC) $(C_WARNINGS) $(CFLAGS) -Iinclude -Itests/c -o $(TARGET)/c/c_layer \
 	    benches/c_layer.c $(TARGET)/testing/release/libtalkws.a $(STATIC_LIBS) -lm
 	$(TARGET)/c/c_layer
+
+# Beside other libraries for Python; BENCH_ARGS="--quick" for a look, "--write-docs" for the README.
+.PHONY: bench-python
+bench-python: tools venv $(TARGET)/c/bench_echo $(TARGET)/c/bench_load ## Measure the Python package
+	@rm -rf $(TARGET)/bench-wheel
+	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pip wheel --quiet --no-build-isolation --no-deps \
+	    --wheel-dir $(TARGET)/bench-wheel ./bindings/python
+	$(PYTHON) benches/python/environment.py $(TARGET)/bench-wheel/*.whl
+	$(PYTHON) benches/python/run.py $(BENCH_ARGS)
+
+$(TARGET)/c/bench_%: benches/python/peers/%.c $(wildcard benches/python/peers/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(C_WARNINGS) $(CFLAGS) -o $@ $< -pthread
 
 .PHONY: fuzz
 fuzz: tools ## Fuzz each target for a minute

@@ -38,6 +38,8 @@ PYTHON_FOLDERS = {
     "tests/examples": "tests/run",
     "tests/c": "",
     "bindings/c/man": "",
+    "benches/python": "tests/run",
+    "benches/python/programs": "",
 }
 # Programs whose names do not say that they are Python, with the folder of their modules.
 PYTHON_SCRIPTS = {
@@ -99,7 +101,10 @@ def rust_checks() -> Iterator[Check]:
 
 def c_checks() -> Iterator[Check]:
     # include/talkws.h is generated, and a test of the C suite keeps it fresh.
-    sources = files("examples/*.c", "benches/*.c", "tests/c/**/*.c", "tests/c/**/*.h")
+    sources = files(
+        *("examples/*.c", "benches/**/*.c", "benches/**/*.h"),
+        *("tests/c/**/*.c", "tests/c/**/*.h"),
+    )
     yield Check(
         "clang-format",
         ["clang-format", "--dry-run", "-Werror", *sources],
@@ -107,7 +112,7 @@ def c_checks() -> Iterator[Check]:
         "Debian, Ubuntu: apt install clang-format",
     )
     for compiler in ("gcc", "clang"):
-        for source in files("examples/*.c", "benches/*.c"):
+        for source in files("examples/*.c", "benches/**/*.c"):
             yield Check(
                 f"{compiler} {source.relative_to(ROOT)}",
                 [compiler, *C_FLAGS, source],
@@ -117,7 +122,7 @@ def c_checks() -> Iterator[Check]:
 
 
 def python_checks() -> Iterator[Check]:
-    places = ["examples", "tests", "bindings", *PYTHON_SCRIPTS]
+    places = ["benches", "examples", "tests", "bindings", *PYTHON_SCRIPTS]
     ruff: Command = [VENV_PYTHON, "-m", "ruff"]
     yield Check("ruff check", [*ruff, "check", *places])
     yield Check("ruff format", [*ruff, "format", "--check", *places])
