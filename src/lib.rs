@@ -102,7 +102,9 @@
 //!
 //! # Not yet
 //!
-//! `wss` (TLS), permessage-deflate, proxies and Unix sockets are not there yet; `wss` URLs give [`Error::Unsupported`]. The crate needs a Unix (Linux, macOS, a BSD).
+//! `wss` (TLS), permessage-deflate and proxies are not there yet; `wss` URLs give [`Error::Unsupported`]. A
+//! Unix socket that the program has made itself can be used: [`DialOptions::dial_on`] and
+//! [`ListenOptions::listen_on`]. The crate needs a Unix (Linux, macOS, a BSD).
 
 #[cfg(not(unix))]
 compile_error!("talkws needs poll(2) and MSG_DONTWAIT: it runs on Linux, macOS and the BSDs");
