@@ -121,8 +121,14 @@ pub(super) fn watch(connection: &Arc<Shared>, keepalive: Keepalive) -> Result<()
             .map_err(|error| Error::io("keepalive: start its thread", error))?;
         state.is_running = true;
     }
+    let is_sooner = state
+        .watches
+        .peek()
+        .is_none_or(|Reverse(next)| watch.at < next.at);
     state.watches.push(Reverse(watch));
-    timer.is_sooner.notify_one();
+    if is_sooner {
+        timer.is_sooner.notify_one();
+    }
     Ok(())
 }
 
