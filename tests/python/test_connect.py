@@ -153,6 +153,11 @@ def test_what_was_said_can_be_looked_at(listener: talkws.Listener) -> None:
 
 
 def test_a_connection_is_made_by_connecting() -> None:
-    for kind in (talkws.Connection, talkws.ClientConnection, talkws.ServerConnection):
+    kinds: list[Any] = [
+        talkws.Connection,
+        talkws.ClientConnection,
+        talkws.ServerConnection,
+    ]
+    for kind in kinds:
         with pytest.raises(TypeError):
             kind()

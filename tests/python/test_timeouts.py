@@ -50,7 +50,7 @@ def test_a_timeout_that_is_no_time_is_refused(pair: Pair) -> None:
     with pytest.raises(ValueError, match="timeout: not a number"):
         pair[0].recv(math.nan)
     with pytest.raises(TypeError):
-        pair[0].recv("1")  # type: ignore[arg-type]
+        pair[0].recv("1")  # type: ignore[call-overload]
 
 
 def test_accept_times_out_and_goes_on(listener: talkws.Listener) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import uvloop  # type: ignore[import-not-found]
-from aiohttp import (  # type: ignore[import-not-found]
+from aiohttp import (
     ClientSession,
     TCPConnector,
     WSMsgType,

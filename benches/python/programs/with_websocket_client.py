@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, closing
 
-import websocket  # type: ignore[import-not-found]
+import websocket
 
 from client import BlockingClient, Link, Message, converse
 

@@ -199,7 +199,10 @@ pub unsafe extern "C" fn ws_ping(
         let deadline = arguments::deadline(timeout_ms)?;
         // SAFETY: the caller lends `len` bytes at `data` to this call.
         let data = unsafe { arguments::bytes(data.cast(), len)? };
-        with(ws, |connection| Ok(connection.ping_within(data, deadline)?))
+        with(ws, |connection| {
+            connection.ping_within(data, deadline)?;
+            Ok(())
+        })
     };
     // SAFETY: `err` is NULL or the caller's.
     unsafe { guard::call(err, body) }
