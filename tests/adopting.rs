@@ -105,7 +105,7 @@ fn a_plain_request_is_answered_by_the_program() {
             stream.read_to_end(&mut answer).unwrap();
             answer
         };
-        let client = thread::spawn(move || [ask("/page"), ask("/upgraded")]);
+        let client = thread::spawn(move || [ask("/page"), ask("/upgraded"), ask("/refused")]);
         let request = listener.accept().unwrap();
         assert!(!request.is_upgrade());
         assert_eq!(request.path(), "/page");
@@ -116,14 +116,20 @@ fn a_plain_request_is_answered_by_the_program() {
         let request = listener.accept().unwrap();
         let error = request.upgrade(UpgradeOptions::new()).unwrap_err();
         assert!(matches!(error, Error::InvalidState(_)), "{error:?}");
+        let request = listener.accept().unwrap();
+        request.refuse(426, "Upgrade, please.\n").unwrap();
         // The last answer is driven on while somebody accepts.
         let driver = listener.clone();
         let driver = thread::spawn(move || driver.accept());
-        let [page, upgraded] = client.join().unwrap();
+        let [page, upgraded, refused] = client.join().unwrap();
         assert!(page.starts_with(b"HTTP/1.1 200 OK\r\n"));
         assert!(page.ends_with(b"\r\n\r\n\x89PNG\xff"));
         assert!(String::from_utf8_lossy(&page).contains("image/png\r\n"));
-        assert!(upgraded.starts_with(b"HTTP/1.1 426 "));
+        for answer in [upgraded, refused] {
+            assert!(answer.starts_with(b"HTTP/1.1 426 "));
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.contains("\r\nUpgrade: websocket\r\n"), "{answer}");
+        }
         listener.close();
         assert!(matches!(driver.join().unwrap(), Err(Error::Aborted { .. })));
     });

@@ -195,7 +195,8 @@ impl Request {
         self.refuse_with(status, body, RefuseOptions::new())
     }
 
-    /// Like [`refuse`](Self::refuse), with headers. With 204 and 304 there is no body.
+    /// Like [`refuse`](Self::refuse), with headers. With 204 and 304 there is no body; 426 says
+    /// what to upgrade to.
     pub fn refuse_with(
         mut self,
         status: u16,
@@ -206,7 +207,12 @@ impl Request {
             let reason = format!("refuse with {status}: use an HTTP status from 200 to 599");
             return Err(Error::InvalidArgument(reason.into()));
         }
-        self.answer(&RefusalResponse::new(status, body.as_ref()).with_options(options));
+        let refusal = RefusalResponse::new(status, body.as_ref()).with_options(options);
+        self.answer(&if status == 426 {
+            refusal.with_upgrade()
+        } else {
+            refusal
+        });
         Ok(())
     }
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from . import _talkws
-from .exceptions import NegotiationError
+from .exceptions import InvalidHandshake, NegotiationError
 from .handshake import Request, Response, response_to
 from .typing import LoggerLike
 
@@ -32,7 +32,13 @@ _OWN_HEADERS = {
     "sec-websocket-accept",
     "sec-websocket-extensions",
     "sec-websocket-protocol",
+    "sec-websocket-version",
 }
+
+FAILED = (
+    "Failed to open a WebSocket connection.\nSee server log for more information.\n"
+)
+"""What a client learns of an exception in the program."""
 
 
 class Opener:
@@ -94,7 +100,7 @@ class Opener:
             return None
         try:
             connection._upgrade(subprotocol, own)
-        except OSError as gone:
+        except (OSError, InvalidHandshake) as gone:
             self._logger.info("the client has gone before it was answered: %s", gone)
             return None
         connection._response = response
@@ -146,16 +152,11 @@ class Opener:
 
 
 def _not_an_upgrade() -> Response:
-    response = response_to(
+    return response_to(
         HTTPStatus.UPGRADE_REQUIRED,
         "This is a WebSocket; ask for an upgrade (RFC 6455, 4.1).\n",
     )
-    response.headers["Sec-WebSocket-Version"] = "13"
-    return response
 
 
 def _broken() -> Response:
-    return response_to(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "Failed to open a WebSocket connection.\nSee server log for more information.\n",
-    )
+    return response_to(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)

@@ -10,15 +10,16 @@ import ssl as ssl_module
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from . import _talkws
 from .close import CloseCode
 from .connection import Connection
-from .exceptions import ConnectionClosed, ConnectionClosedOK
+from .exceptions import ConnectionClosed, ConnectionClosedOK, InvalidState
 from .handshake import Request, Response, response_to
-from .opening import Opener
+from .opening import FAILED, Opener
 from .options import MaxQueue, MaxSize, max_queue_of, max_size_of, refuse_unsupported
 from .sockets import create_servers
 from .typing import LoggerLike, PathLike, StatusLike
@@ -246,6 +247,9 @@ class Server:
                 self._serve(connection)
         except Exception:
             self.logger.exception("opening handshake failed")
+            # Unless what failed came after the answer.
+            with suppress(InvalidState):
+                pending.refuse(500, FAILED)
         finally:
             with self._changed:
                 self._threads.discard(threading.current_thread())

@@ -62,7 +62,12 @@ impl RefusalResponse {
     /// The answer to who does not ask for an upgrade.
     pub fn not_an_upgrade() -> Self {
         let body = "This is a WebSocket; ask for an upgrade (RFC 6455, 4.1).\n";
-        RefusalResponse::new(426, body).with_advice(HOW_TO_UPGRADE)
+        RefusalResponse::new(426, body).with_upgrade()
+    }
+
+    /// With the headers that say what to upgrade to.
+    pub fn with_upgrade(self) -> Self {
+        self.with_advice(HOW_TO_UPGRADE)
     }
 
     /// With the headers that the program adds.
@@ -221,7 +226,7 @@ impl Rules {
         }
         if head.header("sec-websocket-version") != Some("13") {
             let body = "This server speaks version 13 of the protocol (RFC 6455).\n";
-            return Err(RefusalResponse::new(426, body).with_advice(HOW_TO_UPGRADE));
+            return Err(RefusalResponse::new(426, body).with_upgrade());
         }
         // Bytes of a body would be taken for frames.
         let has_body = head.headers().any(|(name, value)| {
