@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import talkws
 
-PAGE = Path(__file__).with_suffix(".html")
+PAGE = Path(__file__).parent / "web" / "index.html"
 # So many messages wait for one who does not take them; at the next one he has to go.
 PATIENCE = 100
 # Codes from 4000 on are a program's own. After these the page does not connect again by itself.
