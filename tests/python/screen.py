@@ -5,6 +5,7 @@ It knows as much of a terminal as a program that edits a line uses, and fails at
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import re
@@ -139,10 +140,11 @@ class Screen:
 class Terminal(AbstractContextManager["Terminal"]):
     """A program in a terminal, and who sits in front of it."""
 
-    def __init__(
-        self, command: Sequence[str], env: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         self.screen = Screen()
+        # All that the program has written.
+        self.heard = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._ours, theirs = os.openpty()
         self._theirs = theirs
         size = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)
@@ -153,7 +155,7 @@ class Terminal(AbstractContextManager["Terminal"]):
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**os.environ, "TERM": "xterm", "INPUTRC": os.devnull, **(env or {})},
+            env={**os.environ, "TERM": "xterm", "INPUTRC": os.devnull, **env},
             start_new_session=True,
         )
 
@@ -170,6 +172,17 @@ class Terminal(AbstractContextManager["Terminal"]):
 
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
+
+    def interrupt(self) -> None:
+        self.type("\x03")
+
+    def end_input(self) -> None:
+        self.type("\x04")
+
+    def look(self) -> None:
+        """Take in what is there to be seen, without waiting for it."""
+        while self._read(time.monotonic()):
+            pass
 
     def wait_until(self, holds: Callable[[], Any]) -> None:
         """Wait until something holds of the screen."""
@@ -192,8 +205,7 @@ class Terminal(AbstractContextManager["Terminal"]):
     def wait_for_end(self) -> int:
         """The exit status of the program, once all that it wrote has been read."""
         status = self._process.wait(PATIENCE)
-        while self._read(time.monotonic()):
-            pass
+        self.look()
         assert termios.tcgetattr(self._theirs) == self._settings
         return status
 
@@ -201,5 +213,7 @@ class Terminal(AbstractContextManager["Terminal"]):
         left = max(0.0, deadline - time.monotonic())
         if not select.select([self._ours], [], [], left)[0]:
             return False
-        self.screen.feed(os.read(self._ours, 65536).decode())
+        text = self._decoder.decode(os.read(self._ours, 65536))
+        self.heard += text
+        self.screen.feed(text)
         return True

@@ -85,15 +85,15 @@ def _connect(options: argparse.Namespace, console: Console, is_terminal: bool) -
             additional_headers=options.header,
             open_timeout=options.timeout,
         )
-    except (talkws.InvalidHandshake, OSError, NotImplementedError) as error:
-        complain(f"Failed to connect to {uri}: {_reason(error, f'dial {uri}: ')}.")
-        return 1
     except (talkws.InvalidURI, ValueError, OverflowError) as error:
         raise _BadUsage(error) from None
-    console.note(f"Connected to {uri}.")
+    except (talkws.WebSocketException, OSError, NotImplementedError) as error:
+        complain(f"Failed to connect to {uri}: {_reason(error, f'dial {uri}: ')}.")
+        return 1
     wait = 1.0 if options.wait is None else options.wait
     # Who ends the input by hand wants to go.
-    return ClientTalk(console, ws, options.binary).run(0.0 if is_terminal else wait)
+    talk = ClientTalk(console, ws, options.binary)
+    return talk.run(f"Connected to {uri}.", 0.0 if is_terminal else wait)
 
 
 def _listen(options: argparse.Namespace, console: Console, is_terminal: bool) -> int:
@@ -105,17 +105,16 @@ def _listen(options: argparse.Namespace, console: Console, is_terminal: bool) ->
             subprotocols=options.subprotocol,
             open_timeout=options.timeout,
         )
-    except OSError as error:
-        complain(f"Failed to listen on {url}: {_reason(error, f'listen on {url} ')}.")
-        return 1
     except (talkws.InvalidURI, ValueError, OverflowError) as error:
         raise _BadUsage(error) from None
-    console.note(f"Listening on {listener.url}.")
+    except (talkws.WebSocketException, OSError, NotImplementedError) as error:
+        complain(f"Failed to listen on {url}: {_reason(error, f'listen on {url} ')}.")
+        return 1
     wait = math.inf if options.wait is None else options.wait
     talk = ServerTalk(
         console, listener, options.binary, options.header, is_patient=not is_terminal
     )
-    return talk.run(0.0 if is_terminal else wait)
+    return talk.run(f"Listening on {listener.url}.", 0.0 if is_terminal else wait)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -45,6 +45,12 @@ class Console:
 
     def __enter__(self) -> None:
         self._previous = signal.signal(SIGNAL, self._on_signal)
+        self._signalled, told = os.pipe()
+        os.set_blocking(told, False)
+        self._told = told
+        self._previous_told = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        self._watcher = threading.Thread(target=self._watch_interrupts, daemon=True)
+        self._watcher.start()
 
     def __exit__(
         self,
@@ -52,6 +58,10 @@ class Console:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        signal.set_wakeup_fd(self._previous_told)
+        os.close(self._told)
+        self._watcher.join()
+        os.close(self._signalled)
         signal.signal(SIGNAL, self._previous)
 
     def read_line(self) -> bytes:
@@ -97,6 +107,12 @@ class Console:
 
     def _next_line(self) -> bytes:
         raise NotImplementedError
+
+    def _watch_interrupts(self) -> None:
+        """See to it that Ctrl-C, too, is never left for the next key."""
+        while numbers := os.read(self._signalled, 1024):
+            if signal.SIGINT in numbers:
+                self._in_main_thread(lambda: None)
 
     def _in_main_thread(self, call: Callable[[], None]) -> None:
         """Have the main thread make a call, whatever it is waiting for."""

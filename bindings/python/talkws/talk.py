@@ -38,14 +38,15 @@ class Talk(ABC):
         self._heard = -math.inf
         self._showing = threading.Lock()
 
-    def run(self, wait: float) -> int:
-        """Talk until one end has had enough; the exit status.
+    def run(self, greeting: str, wait: float) -> int:
+        """Say so, and talk until one end has had enough; the exit status.
 
         After the input's end, go on until no message has come for ``wait`` seconds.
         """
         is_interrupted = False
-        self._start()
         try:
+            self._console.note(greeting)
+            self._start()
             self._send_lines()
             self._wait_for_silence(wait)
         except KeyboardInterrupt:
@@ -125,7 +126,7 @@ class ClientTalk(Talk):
 
     def _finish(self) -> None:
         self._ws.close()
-        self._receiver.join()
+        _join(self._receiver)
         code, said = _end_of(self._ws, self._closed)
         if code not in _IN_ORDER:
             self._has_failed = True
@@ -187,7 +188,7 @@ class ServerTalk(Talk):
 
     def _finish(self) -> None:
         self._listener.close()
-        self._acceptor.join()
+        _join(self._acceptor)
         # All at once: each may take as long as the close timeout.
         closing = [
             threading.Thread(target=ws.close, args=(1001,), daemon=True)
@@ -196,7 +197,7 @@ class ServerTalk(Talk):
         for thread in closing:
             thread.start()
         for thread in (*closing, *self._threads):
-            thread.join()
+            _join(thread)
 
     def _connected(self, wait: bool = True) -> dict[int, talkws.Connection]:
         with self._clients_changed:
@@ -248,6 +249,12 @@ class ServerTalk(Talk):
             self._end_talk()
             with self._clients_changed:
                 self._clients_changed.notify_all()
+
+
+def _join(thread: threading.Thread) -> None:
+    """Wait for a thread's end. One that Ctrl-C kept from starting has none."""
+    if thread.is_alive():
+        thread.join()
 
 
 def _address_of(ws: talkws.Connection) -> str:
