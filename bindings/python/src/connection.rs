@@ -15,7 +15,7 @@ use crate::error::{exception, to_python};
 use crate::payload::Payload;
 use crate::pending::PendingConnection;
 use crate::pinging::{self, PongEvent};
-use crate::wait::wait;
+use crate::wait::{wait, wait_or_give_up};
 use crate::{ending, handshake, receiving, sending};
 
 /// The native part of a connection: see :class:`talkws.Connection`.
@@ -150,7 +150,8 @@ impl Connection {
         let pending = pending.get();
         let options: UpgradeOptions = PendingConnection::upgrade_options(py, subprotocol, headers)?;
         let request = pending.take(py, "upgrade")?;
-        let core = py.detach(|| request.upgrade(options)).map_err(raised)?;
+        let upgrade = |deadline| request.upgrade_within(options, deadline);
+        let core = wait_or_give_up(py, upgrade)?.map_err(raised)?;
         // The request is taken once, so this is set once.
         let _ = self.open.set(Open::new(core, pending.max_queue));
         Ok(())
