@@ -4,6 +4,7 @@
 //! while holding the other, except at the very end: a reader that has seen the peer's Close waits,
 //! for a bounded time, for the writer's turn to answer it.
 
+mod aside;
 mod closing;
 mod keepalive;
 mod parts;
@@ -35,6 +36,7 @@ use crate::protocol::Role;
 use crate::protocol::decoder::ControlPayload;
 use crate::transport::Transport;
 
+use aside::Aside;
 use reader::Reader;
 use tally::Tally;
 use writer::{Piece, SentPing, Writer};
@@ -130,6 +132,7 @@ struct Status {
     last_ping: u64,
     /// The newest Ping that was answered.
     answered: u64,
+    aside: Aside,
 }
 
 impl Connection {
@@ -404,13 +407,14 @@ impl Connection {
     /// descriptor ([`AsRawFd`]): what was received already makes that ready no more.
     pub fn pending(&self) -> Pending {
         let shared = &self.shared;
+        let is_aside = || !shared.status.lock().aside.is_empty();
         let holds_bytes = || {
             // Whoever is reading will find them.
             let reader = shared.reader.try_lock();
             reader.is_some_and(|reader| reader.holds_bytes())
         };
         Pending {
-            read: shared.phase() == Phase::Ended || holds_bytes(),
+            read: shared.phase() == Phase::Ended || is_aside() || holds_bytes(),
             write: shared.has_unsent() || shared.has_pong.load(Ordering::Acquire),
         }
     }

@@ -94,6 +94,106 @@ fn no_more_is_put_aside_than_allowed() {
     });
 }
 
+/// A connection on which a thread waits for a Pong that does not come, after it has put `message`
+/// aside.
+fn one_aside(message: &str) -> (RawPeer, Connection) {
+    let (mut peer, ws) = RawPeer::client();
+    let ping = ws.ping(b"never answered").unwrap();
+    thread::spawn({
+        let ws = ws.clone();
+        move || ws.wait_pong(ping, 16, Deadline::NEVER)
+    });
+    peer.send_frame(TEXT | FINAL, message.as_bytes());
+    peer.send_frame(PING | FINAL, b"seen?");
+    assert_eq!(peer.read_frame().0, PING | FINAL);
+    assert_eq!(peer.read_frame(), (PONG | FINAL, b"seen?".to_vec()));
+    (peer, ws)
+}
+
+#[test]
+fn a_message_put_aside_is_there_while_another_thread_still_waits() {
+    bounded(|| {
+        let (_peer, ws) = one_aside("here");
+        let message = ws.read_within(NOW).unwrap();
+        assert_eq!(message.into_text().unwrap(), "here");
+    });
+}
+
+#[test]
+fn so_are_its_parts() {
+    bounded(|| {
+        let (_peer, ws) = one_aside("here");
+        assert!(ws.pending().read);
+        let mut byte = [0; 1];
+        for (at, expected) in b"here".iter().enumerate() {
+            let part = ws.read_some(&mut byte, NOW).unwrap();
+            assert_eq!((byte[0], part.len, part.is_last), (*expected, 1, at == 3));
+        }
+        assert!(!ws.pending().read);
+    });
+}
+
+#[test]
+fn who_waits_for_a_message_and_who_waits_for_a_pong_go_on_in_turns() {
+    bounded(|| {
+        let (mut peer, ws) = one_aside("0");
+        let echo = thread::spawn(move || {
+            for number in 0..1000 {
+                assert_eq!(text(&ws), number.to_string());
+                ws.write_text("next").unwrap();
+            }
+        });
+        for number in 1..=1000 {
+            // Nothing comes before the answer to what came before.
+            assert_eq!(peer.read_frame(), (TEXT | FINAL, b"next".to_vec()));
+            peer.send_frame(TEXT | FINAL, number.to_string().as_bytes());
+        }
+        echo.join().unwrap();
+    });
+}
+
+#[test]
+fn between_the_parts_of_a_message_put_aside_no_other_is_read() {
+    bounded(|| {
+        let (mut peer, ws) = RawPeer::client();
+        let ping = ws.ping(b"x").unwrap();
+        peer.send_frame(TEXT | FINAL, b"first");
+        peer.send_frame(TEXT | FINAL, b"second");
+        peer.send_frame(PONG | FINAL, b"x");
+        ws.wait_pong(ping, 16, Deadline::NEVER).unwrap();
+        ws.read_some(&mut [0; 2], NOW).unwrap();
+        let read = ws.read_within(NOW);
+        assert!(matches!(read, Err(Error::InvalidState(_))), "{read:?}");
+        let mut rest = [0; 10];
+        let part = ws.read_some(&mut rest, NOW).unwrap();
+        assert_eq!((&rest[..part.len], part.is_last), (&b"rst"[..], true));
+        assert_eq!(text(&ws), "second");
+    });
+}
+
+#[test]
+fn the_end_has_come_when_its_wait_is_over() {
+    bounded(|| {
+        let (mut peer, ws) = RawPeer::server();
+        let reader = thread::spawn({
+            let ws = ws.clone();
+            move || ws.read()
+        });
+        peer.send_frame(CLOSE | FINAL, b"\x03\xe8");
+        assert_eq!(peer.read_close(), Some(1000));
+        // The reader waits for the end of the stream now, or is about to.
+        for _ in 0..1000 {
+            if ws.wait_end(16, NOW).is_ok() {
+                assert!(ws.end().is_some());
+            }
+            thread::yield_now();
+        }
+        peer.half_close();
+        assert!(matches!(reader.join().unwrap(), Err(Error::Closed(_))));
+        ws.wait_end(16, NOW).unwrap();
+    });
+}
+
 #[test]
 fn the_end_ends_the_wait_and_loses_nothing() {
     bounded(|| {

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use super::aside::Source;
 use super::reader::{IN_PLACE, PIECE, Patience, Reader, Stop};
 use super::{Phase, Shared};
 use crate::deadline::Deadline;
@@ -48,9 +49,6 @@ impl Reader {
     /// All that was decoded has been delivered.
     fn end_part(&mut self, is_last: bool) {
         self.partial.clear();
-        if is_last {
-            self.partial = std::mem::take(&mut self.behind);
-        }
         self.parts = Parts {
             is_open: !is_last,
             ..Parts::default()
@@ -69,16 +67,17 @@ impl Shared {
             let reason = "read some: the buffer has no room for a single byte";
             return Err(Error::InvalidArgument(reason.into()));
         }
-        let mut reader = self
-            .reader_turn(deadline)
+        let source = self
+            .source(deadline, |aside| aside.take_part(buffer))
             .map_err(|halt| halt.into_error("read some", self))?;
+        let mut reader = match source {
+            Source::Stream(reader) => reader,
+            Source::Aside(part) => {
+                self.tally.part_received(part.len, part.is_last);
+                return Ok(part);
+            }
+        };
         let _fuse = self.fuse();
-        if !reader.parts.is_open
-            && let Some(message) = self.take_aside(&mut reader)
-        {
-            reader.parts.whole = Some(message.kind());
-            reader.behind = std::mem::replace(&mut reader.partial, message.into_bytes());
-        }
         let has_whole = reader.parts.whole.is_some() && !self.gives_up();
         if self.phase() == Phase::Ended && !has_whole {
             return Err(self.end_error());

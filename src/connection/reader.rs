@@ -2,8 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::aside::{Aside, Source};
 use super::parts::Parts;
-use super::watch::Aside;
 use super::{Phase, Shared};
 use crate::close::{CloseCode, ClosedBy};
 use crate::deadline::Deadline;
@@ -42,10 +42,8 @@ pub(super) struct Reader {
     /// The payload, so far, of a message whose reading was interrupted.
     pub partial: Vec<u8>,
     pub parts: Parts,
-    /// Whole messages that came while somebody waited for something else.
-    pub aside: Aside,
-    /// What has come of the message after the one that is being read in parts.
-    pub behind: Vec<u8>,
+    /// Messages may have been put aside: only with the turn are they.
+    pub has_aside: bool,
     /// The peer's Close, from when it has come until the connection has ended.
     pub peer_close: Option<(CloseCode, String)>,
 }
@@ -155,8 +153,7 @@ impl Reader {
             ahead,
             partial: Vec::new(),
             parts: Parts::default(),
-            aside: None,
-            behind: Vec::new(),
+            has_aside: false,
             peer_close: None,
         }
     }
@@ -169,8 +166,7 @@ impl Reader {
     /// Whether bytes were received, or decoded, that no call has delivered.
     pub fn holds_bytes(&self) -> bool {
         let is_in_parts = self.parts.is_open && self.parts.delivered < self.partial.len();
-        let is_whole = self.parts.whole.is_some() || self.aside.is_some();
-        is_in_parts || !self.ahead.is_empty() || is_whole
+        is_in_parts || !self.ahead.is_empty() || self.parts.whole.is_some()
     }
 }
 
@@ -186,16 +182,20 @@ impl Shared {
     }
 
     fn read_payload(&self, payload: &mut Vec<u8>, deadline: Deadline) -> Result<MessageKind> {
-        let mut reader = self
-            .reader_turn(deadline)
+        let source = self
+            .source(deadline, Aside::take)
             .map_err(|halt| halt.into_error("read", self))?;
+        let mut reader = match source {
+            Source::Stream(reader) => reader,
+            Source::Aside(message) => {
+                let message = message?;
+                self.tally.message_received(message.len());
+                let kind = message.kind();
+                *payload = message.into_bytes();
+                return Ok(kind);
+            }
+        };
         let _fuse = self.fuse();
-        if let Some(message) = self.take_aside(&mut reader) {
-            self.tally.message_received(message.len());
-            let kind = message.kind();
-            *payload = message.into_bytes();
-            return Ok(kind);
-        }
         if self.phase() == Phase::Ended {
             return Err(self.end_error());
         }
@@ -233,8 +233,7 @@ impl Shared {
         }
         let mut payload = std::mem::take(&mut reader.partial);
         reader.parts = Parts::default();
-        reader.aside = None;
-        reader.behind = Vec::new();
+        self.status.lock().aside.clear();
         loop {
             let read = match self.read_message(reader, &mut payload, deadline) {
                 Ok(_) if deadline.has_passed() => Err(Stop::from(Halt::TimedOut)),

@@ -3,7 +3,6 @@
 //! Nothing comes unless somebody reads. So whoever waits reads too, as long as nobody else does,
 //! and puts whole messages aside, for the next call that wants one.
 
-use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{Ordering, fence};
 
@@ -11,8 +10,7 @@ use parking_lot::MutexGuard;
 
 use super::reader::{Patience, Reader};
 use super::state::lock;
-use super::{PingId, Shared, Status};
-use crate::close::ClosedBy;
+use super::{Phase, PingId, Shared, Status};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::message::Message;
@@ -22,6 +20,15 @@ use crate::transport::Halt;
 pub(super) struct ReaderTurn<'a> {
     shared: &'a Shared,
     reader: Option<MutexGuard<'a, Reader>>,
+}
+
+impl<'a> ReaderTurn<'a> {
+    pub fn new(shared: &'a Shared, reader: MutexGuard<'a, Reader>) -> Self {
+        ReaderTurn {
+            shared,
+            reader: Some(reader),
+        }
+    }
 }
 
 impl Deref for ReaderTurn<'_> {
@@ -67,39 +74,23 @@ impl Drop for Watching<'_> {
     }
 }
 
+/// The reader's turn, with one who puts messages aside.
+struct Filling<'a> {
+    turn: ReaderTurn<'a>,
+}
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        // From here on, who wants a message waits for the turn, which is about to be free.
+        self.turn.shared.status.lock().aside.is_filling = false;
+    }
+}
+
 impl Shared {
     /// Waits for the reader's turn.
     pub(super) fn reader_turn(&self, deadline: Deadline) -> Result<ReaderTurn<'_>, Halt> {
         let reader = lock(&self.reader, deadline)?;
-        Ok(ReaderTurn {
-            shared: self,
-            reader: Some(reader),
-        })
-    }
-
-    /// The oldest message that was put aside, unless this end has given up what still comes.
-    pub(super) fn take_aside(&self, reader: &mut Reader) -> Option<Message> {
-        let aside = reader.aside.as_mut()?;
-        if self.gives_up() {
-            reader.aside = None;
-            return None;
-        }
-        let message = aside.pop_front();
-        if aside.is_empty() {
-            reader.aside = None;
-        }
-        message
-    }
-
-    /// Whether this end wants no more messages, also of those that have come.
-    pub(super) fn gives_up(&self) -> bool {
-        let status = self.status.lock();
-        match &status.end {
-            Some(Error::Closed(info)) => info.by == ClosedBy::Local,
-            Some(Error::Aborted { .. }) => true,
-            Some(_) => false,
-            None => matches!(&status.closing, Some(info) if info.by == ClosedBy::Local),
-        }
+        Ok(ReaderTurn::new(self, reader))
     }
 
     pub(super) fn wait_pong(&self, ping: PingId, aside: usize, deadline: Deadline) -> Result<()> {
@@ -109,8 +100,8 @@ impl Shared {
     }
 
     pub(super) fn wait_end(&self, aside: usize, deadline: Deadline) -> Result<()> {
-        let ended = self.watch("wait for the end", aside, deadline, |status| {
-            status.end.is_some()
+        let ended = self.watch("wait for the end", aside, deadline, |_| {
+            self.phase() == Phase::Ended
         });
         match ended {
             Err(error) if error.is_temporary() || matches!(error, Error::InvalidState(_)) => {
@@ -121,8 +112,8 @@ impl Shared {
         }
     }
 
-    /// Waits until `is_done`. Reads when nobody else does, and puts up to `max_aside` messages
-    /// aside; then somebody must take one.
+    /// Waits until `is_done`. Reads when nobody else does, nor wants to, and puts up to
+    /// `max_aside` messages aside; then somebody must take one.
     fn watch(
         &self,
         attempt: &'static str,
@@ -136,37 +127,34 @@ impl Shared {
             if is_done(&status) {
                 return Ok(());
             }
-            if let Some(end) = &status.end {
+            if let (Phase::Ended, Some(end)) = (self.phase(), &status.end) {
                 return Err(end.clone());
             }
-            let turn = self.reader.try_lock().map(|reader| ReaderTurn {
-                shared: self,
-                reader: Some(reader),
-            });
-            match turn {
-                Some(turn) if turn.count_aside() < max_aside => {
-                    drop(status);
-                    let is_done = || is_done(&self.status.lock());
-                    self.read_aside(turn, attempt, deadline, is_done)?;
-                }
-                turn => {
-                    // Nobody is to be told of a turn that came to nothing.
-                    if let Some(mut turn) = turn {
-                        turn.reader = None;
-                        std::mem::forget(turn);
-                    }
-                    match deadline.slice() {
-                        Some(slice) => drop(self.news.wait_for(&mut status, slice)),
-                        None => self.news.wait(&mut status),
-                    }
-                    drop(status);
-                    if deadline.is_interrupted() {
-                        return Err(Halt::Interrupted.into_error(attempt, self));
-                    }
-                    if deadline.has_passed() && !is_done(&self.status.lock()) {
-                        return Err(Halt::TimedOut.into_error(attempt, self));
-                    }
-                }
+            if status.aside.is_begun() {
+                return Err(in_parts(attempt));
+            }
+            let may_read = status.aside.waiting == 0 && status.aside.len() < max_aside;
+            let reader = may_read.then(|| self.reader.try_lock()).flatten();
+            if let Some(reader) = reader {
+                status.aside.is_filling = true;
+                drop(status);
+                let filling = Filling {
+                    turn: ReaderTurn::new(self, reader),
+                };
+                let is_done = || is_done(&self.status.lock());
+                self.read_aside(filling, attempt, deadline, is_done)?;
+                continue;
+            }
+            match deadline.slice() {
+                Some(slice) => drop(self.news.wait_for(&mut status, slice)),
+                None => self.news.wait(&mut status),
+            }
+            drop(status);
+            if deadline.is_interrupted() {
+                return Err(Halt::Interrupted.into_error(attempt, self));
+            }
+            if deadline.has_passed() && !is_done(&self.status.lock()) {
+                return Err(Halt::TimedOut.into_error(attempt, self));
             }
         }
     }
@@ -174,30 +162,28 @@ impl Shared {
     /// Reads until `is_done`, or a message was put aside: then others may have the turn.
     fn read_aside(
         &self,
-        mut reader: ReaderTurn<'_>,
+        mut filling: Filling<'_>,
         attempt: &'static str,
         deadline: Deadline,
         is_done: impl Fn() -> bool,
     ) -> Result<()> {
+        let reader = &mut filling.turn;
         let _fuse = self.fuse();
         if reader.parts.is_open {
-            let reason = format!("{attempt}: a message is being read in parts; read its rest");
-            return Err(Error::InvalidState(reason.into()));
+            return Err(in_parts(attempt));
         }
         if reader.peer_close.is_some() {
-            return Err(self.peer_closed(&mut reader, deadline));
+            return Err(self.peer_closed(reader, deadline));
         }
         let mut payload = std::mem::take(&mut reader.partial);
         let mut patience = Patience::default();
         let stop = loop {
-            match self.read_step(&mut reader, &mut payload, &mut patience, deadline) {
+            match self.read_step(reader, &mut payload, &mut patience, deadline) {
                 Ok(Some(kind)) => {
                     let mut message = Message::default();
                     message.replace(kind, payload);
-                    reader.aside.get_or_insert_default().push_back(message);
-                    if let Some(guard) = reader.reader.take() {
-                        MutexGuard::unlock_fair(guard);
-                    }
+                    reader.has_aside = true;
+                    self.status.lock().aside.push(message);
                     return Ok(());
                 }
                 Ok(None) if is_done() => {
@@ -208,7 +194,7 @@ impl Shared {
                 Err(stop) => break stop,
             }
         };
-        let error = self.stopped(&mut reader, stop, deadline);
+        let error = self.stopped(reader, stop, deadline);
         if reader.decoder.is_inside_message() && error.is_temporary() {
             reader.partial = payload;
         }
@@ -216,11 +202,7 @@ impl Shared {
     }
 }
 
-impl Reader {
-    fn count_aside(&self) -> usize {
-        self.aside.as_ref().map_or(0, |aside| aside.len())
-    }
+fn in_parts(attempt: &str) -> Error {
+    let reason = format!("{attempt}: a message is being read in parts; read its rest");
+    Error::InvalidState(reason.into())
 }
-
-/// Messages that were read before anybody asked for them.
-pub(super) type Aside = Option<Box<VecDeque<Message>>>;
