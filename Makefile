@@ -36,8 +36,11 @@ test: tools venv ## Run every test; the last line counts them
 lint: tools build-python ## Formatting, lints and types, of Rust, C and Python
 	@$(PYTHON) tests/run/lint.py
 
+# Its peers are written for Linux.
+BENCH_PYTHON := $(if $(filter Linux,$(shell uname -s)),bench-python)
+
 .PHONY: bench
-bench: tools bench-c bench-python ## Measure speed
+bench: tools bench-c $(BENCH_PYTHON) ## Measure speed
 	$(CARGO) bench
 
 .PHONY: bench-c

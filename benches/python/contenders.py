@@ -34,9 +34,7 @@ class Contender:
         return self.name == RAW
 
     def command(self, role: str) -> Command:
-        """The program in this role; raw TCP's server is started by the number of connections."""
-        if self.is_raw:
-            return [LOAD, "raw"]
+        """Its program in this role. Raw TCP has none here: both ends of it are peers."""
         return [PYTHON, PROGRAMS / self.program, role, *self.arguments]
 
 

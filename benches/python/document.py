@@ -30,8 +30,9 @@ def made_of(figures: Figures) -> str:
     found = [
         f"{name} {version}" for name, version in figures.versions.items() if version
     ]
+    counts = [one.rounds for of in figures.results.values() for one in of.values()]
     return (
-        f"Medians of {figures.rounds} interleaved rounds on a machine with "
+        f"Medians of {min(counts)} to {max(counts)} interleaved rounds on a machine with "
         f"{figures.processors} processors; {', '.join(found)}."
     )
 

@@ -24,12 +24,12 @@ class Cell:
     kind: str
 
     def __str__(self) -> str:
-        count = (
-            "1 connection"
-            if self.connections == 1
-            else f"{self.connections} connections"
-        )
-        return f"{self.role}s, {count}, {size_name(self.size)}, {self.kind}"
+        place = f"{self.role}s, {connections_name(self.connections)}"
+        return f"{place}, {size_name(self.size)}, {self.kind}"
+
+
+def connections_name(count: int) -> str:
+    return "1 connection" if count == 1 else f"{count} connections"
 
 
 def size_name(size: int) -> str:
@@ -45,7 +45,6 @@ class Figures:
 
     versions: dict[str, str | None]
     processors: int
-    rounds: int
     seconds: float
     results: dict[Cell, dict[str, Result]] = field(default_factory=dict)
 
@@ -62,18 +61,13 @@ class Figures:
             {**asdict(cell), "results": {n: asdict(r) for n, r in of.items()}}
             for cell, of in self.results.items()
         ]
-        path.write_text(
-            json.dumps({**asdict_without_results(self), "cells": cells}, indent=1)
-        )
-
-
-def asdict_without_results(figures: Figures) -> dict[str, object]:
-    return {
-        "versions": figures.versions,
-        "processors": figures.processors,
-        "rounds": figures.rounds,
-        "seconds": figures.seconds,
-    }
+        kept = {
+            "versions": self.versions,
+            "processors": self.processors,
+            "seconds": self.seconds,
+            "cells": cells,
+        }
+        path.write_text(json.dumps(kept, indent=1))
 
 
 def read(path: Path) -> Figures:

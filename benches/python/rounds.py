@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from program import Command, Program, ProgramError, running
 
 START_TIMEOUT = 60.0
 ANSWER_TIMEOUT = 120.0
+LEAST_ROUNDS = 9
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Result:
     rate: float
     ratio: float
     processor: float
+    rounds: int
 
 
 class Failed(Exception):
@@ -58,8 +61,6 @@ class Stand:
     def __init__(self, contender: Contender, role: str, connections: int) -> None:
         self._contender = contender
         self._role = role
-        # For one connection a blocking thread is the best peer, for many an epoll.
-        self._manner = "threads" if connections == 1 else "epoll"
         self._connections = connections
         self._programs = ExitStack()
         self._is_ready = False
@@ -72,16 +73,7 @@ class Stand:
 
     def _start(self) -> None:
         name = self._contender.name
-        server: Command = [
-            ECHO,
-            "raw" if self._contender.is_raw else "ws",
-            self._manner,
-        ]
-        client: Command = [LOAD, "ws"]
-        if self._contender.is_raw or self._role == "client":
-            client = self._contender.command("client")
-        else:
-            server = self._contender.command("server")
+        server, client = self._commands()
         try:
             self._server = self._programs.enter_context(
                 running(f"{name}, server", server, takes_input=True)
@@ -93,6 +85,20 @@ class Stand:
         except ProgramError as error:
             raise Failed(str(error)) from error
         self._is_ready = True
+
+    def _commands(self) -> tuple[Command, Command]:
+        """The server and the client: the contender and its peer, or for raw TCP both ours."""
+        contender, role = self._contender, self._role
+        protocol = "raw" if contender.is_raw else "ws"
+        # Clients are compared with one that does as the blocking ones do; servers have one that
+        # lets each of its connections go on by itself.
+        manner = "turns" if role == "client" else "epoll"
+        server: Command = [ECHO, protocol]
+        client: Command = [LOAD, protocol, manner]
+        if contender.is_raw:
+            return server, client
+        own = contender.command(role)
+        return (server, own) if role == "client" else (own, client)
 
     def run(self, seconds: float) -> tuple[float, float]:
         """Round trips a second, and processor seconds of the measured process for each."""
@@ -122,7 +128,11 @@ Stands = dict[str, Stand]
 def measure(
     stands: Stands, size: int, kind: str, rounds: int, seconds: float
 ) -> tuple[dict[str, Result], dict[str, str]]:
-    """The results of those who could, and why the others could not."""
+    """The results of those who could, and why the others could not.
+
+    A slice cannot be shorter than one message on each connection takes. Where that is long, there
+    are fewer rounds, though never under LEAST_ROUNDS of those asked for.
+    """
     failures: dict[str, str] = {}
     samples = {name: Samples() for name in stands}
 
@@ -144,7 +154,10 @@ def measure(
     # Not counted: what is made only once is made here.
     for name in stands:
         attempt(name, lambda stand: stand.run(0))
-    for turn in turns(list(stands), rounds):
+    patience = time.monotonic() + 2 * rounds * seconds * len(stands)
+    for index, turn in enumerate(turns(list(stands), rounds)):
+        if index >= LEAST_ROUNDS and time.monotonic() > patience:
+            break
         for name in turn:
             attempt(name, partial(take_sample, name))
     for name in stands:
@@ -169,6 +182,7 @@ def summarize(samples: dict[str, Samples]) -> dict[str, Result]:
             median(one.rates),
             median(own / tcp for own, tcp in zip(one.rates, raw, strict=True)),
             median(one.processor),
+            len(one.rates),
         )
         for name, one in samples.items()
     }

@@ -31,8 +31,8 @@ KEPT = TARGET / "benchmarks-python.json"
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measures talkws for Python.")
     parser.add_argument("--quick", action="store_true", help="3 rounds of short slices")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=0.1, help="of each slice")
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--seconds", type=float, default=0.04, help="of each slice")
     parser.add_argument(
         "--only", default="", help="contenders whose names contain this, and raw TCP"
     )
@@ -57,9 +57,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         found = versions()
-        self.figures = Figures(
-            found, os.cpu_count() or 1, options.rounds, options.seconds
-        )
+        self.figures = Figures(found, os.cpu_count() or 1, options.seconds)
         self.skipped: list[str] = []
         self.failed: list[str] = []
         self._contenders: list[Contender] = []

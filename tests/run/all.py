@@ -87,7 +87,10 @@ SUITES = (
     # The judges of the suites above are tested too: they must be able to say no.
     Suite(
         "judges",
-        [*PYTEST, ROOT / "tests" / "run", ROOT / "tests" / "autobahn"],
+        [
+            *(*PYTEST, ROOT / "tests" / "run", ROOT / "tests" / "autobahn"),
+            ROOT / "benches" / "python",
+        ],
         read_pytest,
     ),
 )

@@ -38,7 +38,7 @@ PYTHON_FOLDERS = {
     "tests/examples": "tests/run",
     "tests/c": "",
     "bindings/c/man": "",
-    "benches/python": "tests/run",
+    "benches/python": "tests/run:benches/python/programs",
     "benches/python/programs": "",
 }
 # Programs whose names do not say that they are Python, with the folder of their modules.

@@ -1,11 +1,11 @@
 /* The server against which the clients are measured: sends every message back, and does no more.
  *
- *     echo ws|raw threads|epoll
+ *     echo ws|raw
  *
- * `raw` is TCP without frames: a client says the length of its messages first, in four bytes.
- * `threads` has a blocking thread for each connection, which is the fastest for one of them;
- * `epoll` has one thread for all. Prints `Listening on PORT`; answers a line `cpu` with the
- * processor time that it has spent, and ends when its input does.
+ * `raw` is TCP without frames: a client says the length of its messages first, in four bytes. A
+ * blocking thread for each connection is the fastest for one of them, and uses all processors for
+ * many. Prints `Listening on PORT`; answers a line `cpu` with the processor time that it has spent,
+ * and ends when its input does.
  *
  * It takes what the clients of the benchmark send, and nothing else: one message in flight, whole
  * in one frame; a Close is answered.
@@ -16,49 +16,21 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <strings.h>
-#include <sys/epoll.h>
 
 #include "accept_key.h"
 
-struct buffer {
-    struct buffer *next;
+struct connection {
+    int fd;
+    bool is_open, is_closing;
+    /* Raw TCP: the length of each message. */
+    size_t fixed;
+    /* What has come of a message; where the answer begins and ends once it is there. */
+    size_t have, start, end;
     /* A message, and the zero that ends a request. */
     unsigned char bytes[HEADER_MASKED + LARGEST + 1];
 };
 
-struct connection {
-    int fd;
-    bool is_blocking, is_open, is_closing, is_sending;
-    struct buffer *buffer;
-    /* What has come of the message; of `buffer`, where the answer goes on, and its end. */
-    size_t have, sent, end;
-    /* Raw TCP: the length of each message. */
-    size_t fixed;
-};
-
-enum outcome { WAITS_TO_RECEIVE, WAITS_TO_SEND, GONE };
-
 static bool is_raw;
-/* Of connections without a thread: taken for the time of a message, the warmest first. */
-static struct buffer *idle_buffers;
-
-static void take_buffer(struct connection *it) {
-    if (it->buffer != NULL)
-        return;
-    it->buffer = idle_buffers;
-    if (it->buffer != NULL)
-        idle_buffers = it->buffer->next;
-    else if ((it->buffer = malloc(sizeof *it->buffer)) == NULL)
-        abort();
-}
-
-static void give_buffer(struct connection *it) {
-    if (it->is_blocking || it->buffer == NULL)
-        return;
-    it->buffer->next = idle_buffers;
-    idle_buffers = it->buffer;
-    it->buffer = NULL;
-}
 
 static bool complain(const char *what) {
     fprintf(stderr, "echo: %s\n", what);
@@ -69,7 +41,7 @@ static bool complain(const char *what) {
  * that the client is none of ours. */
 
 static bool answer_request(struct connection *it) {
-    unsigned char *bytes = it->buffer->bytes;
+    unsigned char *bytes = it->bytes;
     char *key, accept[29];
 
     if (is_raw) {
@@ -79,7 +51,7 @@ static bool answer_request(struct connection *it) {
             return true;
         memcpy(&length, bytes, sizeof length);
         it->fixed = length;
-        it->sent = 0;
+        it->start = 0;
         it->end = 1;
     } else {
         bytes[it->have] = 0;
@@ -92,13 +64,13 @@ static bool answer_request(struct connection *it) {
         if (strcspn(key, " \r") != 24)
             return complain("the Sec-WebSocket-Key has not 24 characters");
         accept_key(key, accept);
-        it->sent = 0;
+        it->start = 0;
         it->end = (size_t)sprintf((char *)bytes,
                                   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
                                   accept);
     }
-    it->is_open = it->is_sending = true;
+    it->is_open = true;
     return true;
 }
 
@@ -106,15 +78,14 @@ static bool answer_raw(struct connection *it) {
     if (it->have > it->fixed)
         return complain("more than one message in flight");
     if (it->have == it->fixed) {
-        it->sent = 0;
+        it->start = 0;
         it->end = it->fixed;
-        it->is_sending = true;
     }
     return true;
 }
 
 static bool answer_frame(struct connection *it) {
-    unsigned char *bytes = it->buffer->bytes, opcode = bytes[0] & 0x0f;
+    unsigned char *bytes = it->bytes, opcode = bytes[0] & 0x0f;
     size_t payload = bytes[1] & 0x7f, header = payload < 126 ? 2 : payload == 126 ? 4 : 10;
 
     if (it->have < header + 4)
@@ -136,119 +107,58 @@ static bool answer_frame(struct connection *it) {
     apply_mask(bytes + header + 4, payload, bytes + header);
     /* The answer has the same header without the mask, which moves up into the mask's place. */
     write_header(bytes + 4, opcode, payload, 0);
-    it->sent = 4;
+    it->start = 4;
     it->end = header + 4 + payload;
-    it->is_sending = true;
     return true;
 }
 
-/* Goes on until there is something to wait for; a blocking connection waits here. */
-static enum outcome advance(struct connection *it) {
-    for (;;) {
-        ssize_t n;
+/* Receives one message, or the request, and sends the answer. */
+static bool exchange(struct connection *it) {
+    it->have = it->end = 0;
+    while (it->end == 0) {
+        ssize_t n = recv(it->fd, it->bytes + it->have, sizeof it->bytes - 1 - it->have, 0);
 
-        take_buffer(it);
-        if (it->is_sending)
-            n = send(it->fd, it->buffer->bytes + it->sent, it->end - it->sent, MSG_NOSIGNAL);
-        else
-            n = recv(it->fd, it->buffer->bytes + it->have, sizeof it->buffer->bytes - 1 - it->have,
-                     0);
-        if (n < 0 && errno == EAGAIN)
-            return it->is_sending ? WAITS_TO_SEND : WAITS_TO_RECEIVE;
         if (n <= 0)
-            return GONE;
-        if (!it->is_sending) {
-            it->have += (size_t)n;
-            if (!(!it->is_open ? answer_request(it) : is_raw ? answer_raw(it) : answer_frame(it)))
-                return GONE;
-            continue;
-        }
-        it->sent += (size_t)n;
-        if (it->sent < it->end)
-            continue;
-        if (it->is_closing)
-            return GONE;
-        it->is_sending = false;
-        it->have = 0;
-        give_buffer(it);
-        if (!it->is_blocking)
-            return WAITS_TO_RECEIVE;
+            return false;
+        it->have += (size_t)n;
+        if (!(!it->is_open ? answer_request(it) : is_raw ? answer_raw(it) : answer_frame(it)))
+            return false;
     }
-}
+    while (it->start < it->end) {
+        ssize_t n = send(it->fd, it->bytes + it->start, it->end - it->start, MSG_NOSIGNAL);
 
-static void end(struct connection *it) {
-    close(it->fd);
-    if (it->is_blocking)
-        free(it->buffer);
-    else
-        give_buffer(it);
-    free(it);
+        if (n <= 0)
+            return false;
+        it->start += (size_t)n;
+    }
+    return !it->is_closing;
 }
 
 static void *serve_one(void *connection) {
-    while (advance(connection) != GONE)
+    struct connection *it = connection;
+
+    while (exchange(it))
         ;
-    end(connection);
+    close(it->fd);
+    free(it);
     return NULL;
 }
 
-static struct connection *accept_one(int listener, bool is_blocking) {
-    int fd = accept4(listener, NULL, NULL, is_blocking ? 0 : SOCK_NONBLOCK);
-    struct connection *it = fd < 0 ? NULL : calloc(1, sizeof *it);
-
-    if (it == NULL) {
-        perror("echo: accept");
-        exit(1);
-    }
-    no_delay(fd);
-    it->fd = fd;
-    it->is_blocking = is_blocking;
-    return it;
-}
-
-static void serve_with_threads(int listener) {
+static void serve(int listener) {
     for (;;) {
         pthread_t thread;
+        int fd = accept(listener, NULL, NULL);
+        struct connection *it = fd < 0 ? NULL : calloc(1, sizeof *it);
 
-        if (pthread_create(&thread, NULL, serve_one, accept_one(listener, true)) != 0)
+        if (it == NULL) {
+            perror("echo: accept");
+            exit(1);
+        }
+        no_delay(fd);
+        it->fd = fd;
+        if (pthread_create(&thread, NULL, serve_one, it) != 0)
             abort();
         pthread_detach(thread);
-    }
-}
-
-static void watch(int epoll, int operation, int fd, unsigned events, void *what) {
-    struct epoll_event event = {.events = events, .data.ptr = what};
-
-    if (epoll_ctl(epoll, operation, fd, &event) != 0) {
-        perror("echo: epoll_ctl");
-        exit(1);
-    }
-}
-
-static void serve_with_epoll(int listener) {
-    int epoll = epoll_create1(0);
-    struct epoll_event events[64];
-
-    watch(epoll, EPOLL_CTL_ADD, listener, EPOLLIN, NULL);
-    for (;;) {
-        int count = epoll_wait(epoll, events, 64, -1);
-
-        for (int i = 0; i < count; i++) {
-            struct connection *it = events[i].data.ptr;
-
-            if (it == NULL) {
-                it = accept_one(listener, false);
-                watch(epoll, EPOLL_CTL_ADD, it->fd, EPOLLIN, it);
-                continue;
-            }
-            bool was_stuck = events[i].events & EPOLLOUT;
-            enum outcome outcome = advance(it);
-
-            if (outcome == GONE)
-                end(it);
-            else if ((outcome == WAITS_TO_SEND) != was_stuck)
-                watch(epoll, EPOLL_CTL_MOD, it->fd, was_stuck ? EPOLLIN : EPOLLOUT, it);
-        }
     }
 }
 
@@ -272,8 +182,8 @@ int main(int argc, char **argv) {
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     pthread_t thread;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: echo ws|raw threads|epoll\n");
+    if (argc != 2) {
+        fprintf(stderr, "usage: echo ws|raw\n");
         return 2;
     }
     is_raw = strcmp(argv[1], "raw") == 0;
@@ -286,7 +196,5 @@ int main(int argc, char **argv) {
     fflush(stdout);
     if (pthread_create(&thread, NULL, answer_questions, NULL) != 0)
         abort();
-    if (strcmp(argv[2], "threads") == 0)
-        serve_with_threads(listener);
-    serve_with_epoll(listener);
+    serve(listener);
 }

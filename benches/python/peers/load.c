@@ -1,7 +1,10 @@
 /* The client with which the servers are measured, and TCP itself: sends a message on each
  * connection, and the next one as soon as the answer is there.
  *
- *     load ws|raw
+ *     load ws|raw epoll|turns
+ *
+ * `epoll` lets each of many connections go on by itself; `turns` sends on all of them, then
+ * receives on all, as the blocking clients in Python do. One connection blocks either way.
  *
  * Takes commands, a line each, and answers each with a line:
  *
@@ -9,8 +12,8 @@
  *     run SECONDS                               done ROUND-TRIPS SECONDS PROCESSOR-SECONDS
  *     close                                     ok
  *
- * or with `failed WHY`. One connection blocks; several share an epoll. The first answer on each
- * connection in each run is compared with what was sent, and the header of every one.
+ * or with `failed WHY`. The first answer on each connection in each run is compared with what was
+ * sent, and the header of every one.
  */
 
 #include "peer.h"
@@ -30,7 +33,7 @@ struct connection {
 static struct connection connections[MOST];
 static size_t count;
 static int epoll = -1;
-static bool is_raw;
+static bool is_raw, takes_turns, is_blocking;
 /* What is sent, masked, and what must come back; both with header. */
 static unsigned char request[HEADER_MASKED + LARGEST], answer[HEADER + LARGEST];
 static unsigned char received[HEADER + LARGEST];
@@ -95,7 +98,7 @@ static bool shake_hands(int fd, uint16_t port, size_t size) {
     return strncmp(text, "HTTP/1.1 101", 12) == 0 || fail("the answer is not 101");
 }
 
-static bool open_one(struct connection *it, uint16_t port, size_t size, bool is_alone) {
+static bool open_one(struct connection *it, uint16_t port, size_t size) {
     struct sockaddr_in address = loopback(port);
     struct timeval patience = {.tv_sec = PATIENCE};
 
@@ -107,7 +110,7 @@ static bool open_one(struct connection *it, uint16_t port, size_t size, bool is_
     setsockopt(it->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (!shake_hands(it->fd, port, size))
         return false;
-    if (is_alone)
+    if (is_blocking)
         return true;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = it};
 
@@ -140,9 +143,10 @@ static bool open_all(const char *command) {
         wanted > MOST || size > LARGEST)
         return fail("open what?");
     make_message(strcmp(kind, "text") == 0, size);
+    is_blocking = takes_turns || wanted == 1;
     epoll = epoll_create1(0);
     while (count < wanted)
-        if (!open_one(&connections[count++], (uint16_t)port, size, wanted == 1))
+        if (!open_one(&connections[count++], (uint16_t)port, size))
             return false;
     return true;
 }
@@ -165,12 +169,12 @@ static bool advance(struct connection *it, bool *is_done) {
         ssize_t n = send(it->fd, request + it->sent, request_length - it->sent, MSG_NOSIGNAL);
 
         if (n < 0 && errno == EAGAIN)
-            return count > 1 || fail("the server does not receive");
+            return !is_blocking || fail("the server does not receive");
         if (n <= 0)
             return fail("the server is gone");
         it->sent += (size_t)n;
         it->is_sending = it->sent < request_length;
-        /* Many connections are seen to when they have something to say. */
+        /* Many connections are attended to when they have something to say. */
         if (!it->is_sending && count > 1)
             return true;
     }
@@ -178,7 +182,7 @@ static bool advance(struct connection *it, bool *is_done) {
         ssize_t n = recv(it->fd, received, answer_length - it->received, 0);
 
         if (n < 0 && errno == EAGAIN)
-            return count > 1 || fail("the server does not answer");
+            return !is_blocking || fail("the server does not answer");
         if (n <= 0)
             return fail("the server is gone");
         if (!is_right(it, (size_t)n))
@@ -205,19 +209,24 @@ static bool attend(struct connection *it, bool *is_done) {
     return epoll_ctl(epoll, EPOLL_CTL_MOD, it->fd, &event) == 0 || fail("cannot watch");
 }
 
-static bool run_one(double until, size_t *done) {
-    bool is_done;
+static bool run_in_turns(double until, size_t *done) {
+    bool is_done = false;
 
     do {
-        start(&connections[0]);
-        if (!advance(&connections[0], &is_done))
-            return false;
-        ++*done;
+        for (size_t i = 0; i < count; i++) {
+            start(&connections[i]);
+            if (!advance(&connections[i], &is_done))
+                return false;
+        }
+        for (size_t i = 0; count > 1 && i < count; i++)
+            if (!advance(&connections[i], &is_done))
+                return false;
+        *done += count;
     } while (now() < until);
     return true;
 }
 
-static bool run_many(double until, size_t *done) {
+static bool run_with_epoll(double until, size_t *done) {
     struct epoll_event events[64];
     size_t under_way = count;
     bool is_done;
@@ -262,7 +271,7 @@ static bool run(const char *command) {
         return fail("run what?");
     for (size_t i = 0; i < count; i++)
         connections[i].is_compared = false;
-    if (!(count == 1 ? run_one : run_many)(started + span, &done))
+    if (!(is_blocking ? run_in_turns : run_with_epoll)(started + span, &done))
         return false;
     printf("done %zu %.9f %.9f\n", done, now() - started, processor_time() - spent);
     return true;
@@ -271,11 +280,12 @@ static bool run(const char *command) {
 int main(int argc, char **argv) {
     char line[128];
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: load ws|raw\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: load ws|raw epoll|turns\n");
         return 2;
     }
     is_raw = strcmp(argv[1], "raw") == 0;
+    takes_turns = strcmp(argv[2], "turns") == 0;
     while (fgets(line, sizeof line, stdin) != NULL) {
         bool is_well = true;
 

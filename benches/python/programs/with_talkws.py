@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from contextlib import ExitStack
 
 import talkws
@@ -13,21 +12,21 @@ from server import announce
 
 
 def connect(url: str, stack: ExitStack) -> Link:
-    ws = stack.enter_context(talkws.connect(url, max_size=None))
+    ws = stack.enter_context(talkws.connect(url, ping_interval=None, max_size=None))
     return Link(ws.send, ws.recv)
 
 
-def echo(pending: talkws.PendingConnection) -> None:
-    with pending.upgrade() as ws:
-        for message in ws:
-            ws.send(message)
+def echo(ws: talkws.ServerConnection) -> None:
+    for message in ws:
+        ws.send(message)
 
 
 def serve() -> int:
-    with talkws.listen("ws://127.0.0.1:0", max_size=None) as listener:
-        announce(listener.port)
-        for pending in listener:
-            threading.Thread(target=echo, args=(pending,), daemon=True).start()
+    with talkws.serve(
+        echo, "127.0.0.1", 0, ping_interval=None, max_size=None
+    ) as server:
+        announce(server.port)
+        server.serve_forever()
     return 0
 
 

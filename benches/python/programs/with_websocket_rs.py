@@ -41,7 +41,7 @@ class WebsocketRsClient(AsyncioClient):
 
 def main(face: str) -> int:
     if face == "sync":
-        return converse(BlockingClient(connect))
+        return converse(BlockingClient(connect, threads_from=1 << 20))
     import uvloop  # type: ignore[import-not-found]
 
     return converse(WebsocketRsClient(uvloop.new_event_loop))

@@ -36,4 +36,8 @@ def serve() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(serve() if sys.argv[1] == "server" else converse(BlockingClient(connect)))
+    sys.exit(
+        serve()
+        if sys.argv[1] == "server"
+        else converse(BlockingClient(connect, threads_from=1 << 20))
+    )
