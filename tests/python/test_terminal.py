@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Callable
 
 import pytest
 import talkws
@@ -118,7 +119,7 @@ def test_a_line_longer_than_the_screen_is_not_torn(talk: Talk) -> None:
 def test_no_key_and_no_message_is_lost_in_a_flood(talk: Talk) -> None:
     """Neither is the picture: what readline writes is not lost to the messages' signals."""
     terminal, ws = talk
-    count = 500
+    count = 1500
 
     def send_all() -> None:
         for number in range(count):
@@ -162,6 +163,30 @@ def test_ctrl_c_closes_in_the_middle_of_a_line(talk: Talk) -> None:
         "Connection closed: 1000 (normal closure)",
         ".",
     ]
+
+
+@pytest.mark.parametrize("end", [Terminal.interrupt, Terminal.end_input])
+def test_it_ends_in_the_middle_of_a_flood(
+    talk: Talk, end: Callable[[Terminal], None]
+) -> None:
+    terminal, ws = talk
+
+    def send_until_closed() -> None:
+        # Bounded, since it would go on for ever if the keys were lost.
+        for number in range(100_000):
+            ws.send(f"m{number}")
+
+    flood = in_thread(send_until_closed)
+    reading = in_thread(lambda: ws.recv(PATIENCE))
+    terminal.wait_until(lambda: "< m100" in terminal.screen.lines())
+    end(terminal)
+    terminal.wait_until(
+        lambda: any(line.startswith("Conn") for line in terminal.screen.lines()[1:])
+    )
+    assert terminal.wait_for_end() == (130 if end is Terminal.interrupt else 0)
+    for sides in (flood, reading):
+        assert isinstance(sides.exception(PATIENCE), talkws.ConnectionClosedOK)
+    assert "Error" not in terminal.heard
 
 
 @pytest.mark.parametrize(("code", "status"), [(1001, 0), (1011, 1)])

@@ -23,6 +23,9 @@ __all__ = ["SIGNAL", "Console", "InputEnded", "Pipes", "complain", "write_text"]
 # Without a handler it is ignored, so that a late one harms nothing.
 SIGNAL = signal.SIGURG
 
+# Those whose handlers raise exceptions.
+_RAISING = (signal.SIGINT, SIGNAL)
+
 # A signal that comes after Python has looked for signals, and before it waits for a key, wakes
 # nobody. So it is sent again until it is answered: soon, since one message close behind another
 # meets just that, and then less and less often.
@@ -45,6 +48,10 @@ class Console:
 
     def __enter__(self) -> None:
         self._previous = signal.signal(SIGNAL, self._on_signal)
+        self._previous_interrupt = signal.getsignal(signal.SIGINT)
+        # A shell may have it ignored.
+        if self._previous_interrupt is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._on_interrupt)
         self._signalled, told = os.pipe()
         os.set_blocking(told, False)
         self._told = told
@@ -62,6 +69,7 @@ class Console:
         os.close(self._told)
         self._watcher.join()
         os.close(self._signalled)
+        signal.signal(signal.SIGINT, self._previous_interrupt)
         signal.signal(SIGNAL, self._previous)
 
     def read_line(self) -> bytes:
@@ -79,11 +87,12 @@ class Console:
                 raise InputEnded
             return self._next_line()
         finally:
-            self._reading = False
+            self.leave_input()
 
     def leave_input(self) -> None:
-        """Say that no line will be read any more, however the reading was left."""
+        """Say that no line is being read any more, however the reading was left."""
         self._reading = False
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _RAISING)
 
     def end_input(self) -> None:
         """Make :meth:`read_line` raise :exc:`InputEnded`, now or when it is called next.
@@ -159,9 +168,26 @@ class Console:
             self._is_answering = False
         # Raised once, and nowhere but in the reading, where it does no harm.
         if self._ended and self._reading:
-            self._reading = False
-            self._has_left.set()
+            self._end_reading()
             raise InputEnded
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._reading:
+            self._end_reading()
+        raise KeyboardInterrupt
+
+    def _end_reading(self) -> None:
+        """Prepare for an exception that is about to leave `input` from inside.
+
+        On its way out Python runs handlers once more without putting that exception aside, and
+        they would fail as soon as they call anything. So those of all signals that have come run
+        now, and there are no more signals until it is out.
+        """
+        self._reading = False
+        # Python looks at what has come together with this one only if there is a new one.
+        signal.raise_signal(SIGNAL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _RAISING)
+        self._has_left.set()
 
 
 class Pipes(Console):

@@ -199,6 +199,11 @@ class ServerTalk(Talk):
         for thread in (*closing, *self._threads):
             _join(thread)
 
+    def _end_talk(self) -> None:
+        super()._end_talk()
+        with self._clients_changed:
+            self._clients_changed.notify_all()
+
     def _connected(self, wait: bool = True) -> dict[int, talkws.Connection]:
         with self._clients_changed:
             if wait and self._is_patient:
@@ -215,30 +220,33 @@ class ServerTalk(Talk):
             self._clients_changed.notify_all()
 
     def _accept_all(self) -> None:
-        for number, pending in enumerate(self._listener, 1):
-            self._threads = [t for t in self._threads if t.is_alive()]
-            if len(self._threads) >= _MOST_CLIENTS:
-                pending.refuse(503, "Too many clients are connected.")
-                continue
-            try:
-                ws = pending.upgrade(additional_headers=self._headers)
-            except (talkws.WebSocketException, OSError) as error:
-                self._console.note(
-                    f"Client {number} was lost: {printable(str(error))}."
-                )
-                continue
-            with self._clients_changed:
-                self._clients[number] = ws
-                self._clients_changed.notify_all()
-            thread = threading.Thread(
-                target=self._serve, args=(number, ws), daemon=True
-            )
-            self._threads.append(thread)
-            thread.start()
+        try:
+            for number, pending in enumerate(self._listener, 1):
+                self._threads = [t for t in self._threads if t.is_alive()]
+                if len(self._threads) < _MOST_CLIENTS:
+                    self._admit(number, pending)
+                else:
+                    pending.refuse(503, "Too many clients are connected.")
+        except OSError:
+            # Nobody reads what is told.
+            self._end_talk()
+
+    def _admit(self, number: int, pending: talkws.PendingConnection) -> None:
+        try:
+            ws = pending.upgrade(additional_headers=self._headers)
+        except (talkws.WebSocketException, OSError) as error:
+            self._console.note(f"Client {number} was lost: {printable(str(error))}.")
+            return
+        self._console.note(f"Client {number} connected from {_address_of(ws)}.")
+        with self._clients_changed:
+            self._clients[number] = ws
+            self._clients_changed.notify_all()
+        thread = threading.Thread(target=self._serve, args=(number, ws), daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _serve(self, number: int, ws: talkws.Connection) -> None:
         try:
-            self._console.note(f"Client {number} connected from {_address_of(ws)}.")
             closed = self._receive(ws, f"{number} <")
             self._forget(number)
             ws.close()
@@ -247,8 +255,6 @@ class ServerTalk(Talk):
         except OSError:
             # Nobody reads what is shown.
             self._end_talk()
-            with self._clients_changed:
-                self._clients_changed.notify_all()
 
 
 def _join(thread: threading.Thread) -> None:

@@ -36,9 +36,6 @@ class Terminal(Console):
     def __enter__(self) -> None:
         super().__enter__()
         if _HAS_READLINE:
-            # It waits for keys in select(2), which a signal ends in any case; but what it is
-            # about to write, a signal must not end: it would be lost.
-            signal.siginterrupt(SIGNAL, False)
             _prepare_readline()
 
     def __exit__(
@@ -58,12 +55,17 @@ class Terminal(Console):
         self._in_main_thread(lambda: self._write_above(text))
 
     def _next_line(self) -> bytes:
+        # readline waits for keys in select(2), which a signal ends in any case; but what it
+        # writes, a signal must not end: it would be lost.
+        signal.siginterrupt(SIGNAL, not _HAS_READLINE)
         try:
             text = input(PROMPT)
         except (EOFError, InputEnded, KeyboardInterrupt):
             # Whatever comes next starts a row of its own.
             write_text("\n")
             raise
+        finally:
+            signal.siginterrupt(SIGNAL, True)
         # Surrogates stand for bytes that mean nothing in the terminal's encoding.
         return text.encode()
 
