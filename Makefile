@@ -56,7 +56,7 @@ bench-c: tools ## Measure what the C layer costs
 bench-python: tools venv $(TARGET)/c/bench_echo $(TARGET)/c/bench_load ## Measure the Python package
 	@rm -rf $(TARGET)/bench-wheel
 	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pip wheel --quiet --no-build-isolation --no-deps \
-	    --wheel-dir $(TARGET)/bench-wheel ./bindings/python
+	    --wheel-dir $(TARGET)/bench-wheel .
 	$(PYTHON) benches/python/environment.py $(TARGET)/bench-wheel/*.whl
 	$(PYTHON) benches/python/run.py $(BENCH_ARGS)
 

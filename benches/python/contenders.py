@@ -27,7 +27,7 @@ class Contender:
     program: str = ""
     arguments: tuple[str, ...] = ()
     roles: tuple[str, ...] = ROLES
-    how_to_get: str = "see what pip says about it above"
+    how_to_get: str = "run make with PYTHON=another python3"
 
     @property
     def is_raw(self) -> bool:

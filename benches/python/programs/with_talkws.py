@@ -30,5 +30,11 @@ def serve() -> int:
     return 0
 
 
+def main(role: str) -> int:
+    if role == "server":
+        return serve()
+    return converse(BlockingClient(connect, threads_from=1 << 20))
+
+
 if __name__ == "__main__":
-    sys.exit(serve() if sys.argv[1] == "server" else converse(BlockingClient(connect)))
+    sys.exit(main(sys.argv[1]))
