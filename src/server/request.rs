@@ -207,12 +207,7 @@ impl Request {
             let reason = format!("refuse with {status}: use an HTTP status from 200 to 599");
             return Err(Error::InvalidArgument(reason.into()));
         }
-        let refusal = RefusalResponse::new(status, body.as_ref()).with_options(options);
-        self.answer(&if status == 426 {
-            refusal.with_upgrade()
-        } else {
-            refusal
-        });
+        self.answer(&RefusalResponse::new(status, body.as_ref()).with_options(options));
         Ok(())
     }
 

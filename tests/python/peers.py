@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Callable, TypeVar
+from typing import Any, Callable, TypeVar
 
 import talkws
 
@@ -58,6 +58,31 @@ def connected(
         closed = in_thread(server.close)
         client.close()
         closed.result(PATIENCE)
+
+
+@contextmanager
+def serving(
+    handler: Callable[[talkws.ServerConnection], object],
+    *where: Any,
+    loops: int = 1,
+    **options: Any,
+) -> Iterator[talkws.Server]:
+    """A server with `handler`, on a free port of 127.0.0.1 unless `where` says otherwise, that is
+    served by so many threads.
+    """
+    if "sock" not in options:
+        where = where or ("127.0.0.1", 0)
+    with talkws.serve(handler, *where, **options) as server:
+        serving = [in_thread(server.serve_forever) for _ in range(loops)]
+        yield server
+    for loop in serving:
+        loop.result(PATIENCE)
+
+
+def echo(connection: talkws.Connection) -> None:
+    """A handler."""
+    for message in connection:
+        connection.send(message)
 
 
 def frame(opcode: int, payload: bytes = b"", *, mask: bool = False) -> bytes:
@@ -187,8 +212,10 @@ class RawServer(AbstractContextManager["RawServer"]):
             yield client, peer
 
 
-def ask(listener: talkws.Listener, path: str = "/", headers: str = "") -> RawPeer:
-    """Connect to a listener and send a good request."""
+def ask(
+    listener: talkws.Listener | talkws.Server, path: str = "/", headers: str = ""
+) -> RawPeer:
+    """Connect to a listener or server and send a good request."""
     peer = RawPeer(socket.create_connection(("127.0.0.1", listener.port)))
     peer.send(
         (

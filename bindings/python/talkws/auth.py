@@ -41,8 +41,10 @@ def basic_auth(
 
     Raises:
         TypeError: If ``credentials`` are no pairs of ``str``.
-        ValueError: If not exactly one of the two is given.
+        ValueError: If not exactly one of the two is given, or no header can hold ``realm``.
     """
+    if not (realm.isascii() and realm.isprintable()):
+        raise ValueError(f"basic_auth: realm {realm!r} is not printable ASCII")
     if (credentials is None) == (check_credentials is None):
         raise ValueError("basic_auth: expected either credentials or check_credentials")
     if credentials is not None:
@@ -90,7 +92,7 @@ def _pairs(credentials: Credentials) -> dict[str, str]:
 
 def _is_pair(pair: object) -> bool:
     return (
-        isinstance(pair, tuple)
+        isinstance(pair, (tuple, list))
         and len(pair) == 2
         and all(isinstance(item, str) for item in pair)
     )

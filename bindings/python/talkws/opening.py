@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import _talkws
 from .exceptions import InvalidHandshake, NegotiationError
 from .handshake import Request, Response, response_to
+from .headers import Headers
 from .typing import LoggerLike
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ _OWN_HEADERS = {
     "upgrade",
     "content-length",
     "transfer-encoding",
-    "sec-websocket-accept",
-    "sec-websocket-extensions",
-    "sec-websocket-protocol",
-    "sec-websocket-version",
 }
 
 FAILED = (
@@ -55,11 +52,7 @@ class Opener:
         create_connection: Callable[..., ServerConnection],
         logger: LoggerLike,
     ) -> None:
-        if isinstance(origins, str):
-            raise TypeError(
-                "origins: expected 'same-host', a sequence, or None, not one str"
-            )
-        self._origins = origins
+        self._origins = None if origins is None else _checked(origins)
         self._select_subprotocol = select_subprotocol
         self._process_request = process_request
         self._process_response = process_response
@@ -89,11 +82,7 @@ class Opener:
             response = response_to(
                 HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down.\n"
             )
-        own = [
-            (name, value)
-            for name, value in response.headers.raw_items()
-            if name.lower() not in _OWN_HEADERS
-        ]
+        own = _without_own(response.headers)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             body = response.body or b""
             pending.refuse(response.status_code, body, additional_headers=own)
@@ -130,7 +119,7 @@ class Opener:
             if self._select_subprotocol is not None:
                 offered = pending.subprotocols
                 subprotocol = self._select_subprotocol(connection, offered)
-            headers = None if forced is None else forced.headers
+            headers = None if forced is None else _without_own(forced.headers)
             return pending._response(subprotocol, headers), subprotocol
         except NegotiationError as error:
             text = f"Failed to open a WebSocket connection: {error}.\n"
@@ -149,6 +138,31 @@ class Opener:
             elif allowed == origin:
                 return True
         return False
+
+
+def _checked(
+    origins: Sequence[str | re.Pattern[str] | None],
+) -> tuple[str | re.Pattern[str] | None, ...]:
+    if isinstance(origins, str):
+        raise TypeError(
+            "origins: expected 'same-host', a sequence, or None, not one str"
+        )
+    checked = tuple(origins)
+    for origin in checked:
+        if not isinstance(origin, (str, re.Pattern, type(None))):
+            raise TypeError(
+                f"origins: expected each to be str, a compiled pattern, or None, not {origin!r}"
+            )
+    return checked
+
+
+def _without_own(headers: Headers) -> list[tuple[str, str]]:
+    return [
+        (name, value)
+        for name, value in headers.raw_items()
+        if name.lower() not in _OWN_HEADERS
+        and not name.lower().startswith("sec-websocket-")
+    ]
 
 
 def _not_an_upgrade() -> Response:

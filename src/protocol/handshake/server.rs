@@ -54,7 +54,8 @@ impl RefusalResponse {
         RefusalResponse {
             status,
             body: body.into(),
-            how_to_do_better: &[],
+            // A 426 must say to what (RFC 9110, 15.5.22).
+            how_to_do_better: if status == 426 { HOW_TO_UPGRADE } else { &[] },
             headers: Headers::new(),
         }
     }
@@ -62,12 +63,7 @@ impl RefusalResponse {
     /// The answer to who does not ask for an upgrade.
     pub fn not_an_upgrade() -> Self {
         let body = "This is a WebSocket; ask for an upgrade (RFC 6455, 4.1).\n";
-        RefusalResponse::new(426, body).with_upgrade()
-    }
-
-    /// With the headers that say what to upgrade to.
-    pub fn with_upgrade(self) -> Self {
-        self.with_advice(HOW_TO_UPGRADE)
+        RefusalResponse::new(426, body)
     }
 
     /// With the headers that the program adds.
@@ -226,7 +222,7 @@ impl Rules {
         }
         if head.header("sec-websocket-version") != Some("13") {
             let body = "This server speaks version 13 of the protocol (RFC 6455).\n";
-            return Err(RefusalResponse::new(426, body).with_upgrade());
+            return Err(RefusalResponse::new(426, body));
         }
         // Bytes of a body would be taken for frames.
         let has_body = head.headers().any(|(name, value)| {
