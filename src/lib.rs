@@ -140,4 +140,5 @@ pub use options::{
     DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions,
     UpgradeOptions,
 };
+pub use protocol::encoder::check_close;
 pub use server::{Listener, Request, listen};

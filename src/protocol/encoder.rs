@@ -149,7 +149,9 @@ impl Encoder {
     }
 }
 
-/// Whether a Close frame may carry `code` and `reason`.
+/// Whether a Close frame may carry `code` and `reason`, and [`Error::InvalidArgument`] if not.
+///
+/// For who closes many connections, and would rather know before the first.
 pub fn check_close(code: CloseCode, reason: &str) -> Result<()> {
     let number = u16::from(code);
     if !is_sendable(number) && code != CloseCode::Status {

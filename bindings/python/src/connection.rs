@@ -105,6 +105,17 @@ impl Connection {
     }
 }
 
+/// Says whether a connection may be closed with these, by raising ``ValueError`` if not.
+#[pyfunction]
+pub fn check_close(py: Python<'_>, code: i64, reason: &str) -> PyResult<()> {
+    let code = close_code(code)?;
+    talkws::check_close(code.into(), reason).map_err(|error| to_python(py, &error))
+}
+
+fn close_code(code: i64) -> PyResult<u16> {
+    u16::try_from(code).map_err(|_| PyValueError::new_err(format!("close with {code}: not a code")))
+}
+
 #[pymethods]
 impl Connection {
     #[new]
@@ -230,12 +241,7 @@ impl Connection {
     ///     reason: Why, in words: at most 123 bytes of UTF-8.
     #[pyo3(signature = (code = 1000, reason = ""))]
     fn close(&self, py: Python<'_>, code: i64, reason: &str) -> PyResult<()> {
-        let Ok(code) = u16::try_from(code) else {
-            return Err(PyValueError::new_err(format!(
-                "close with {code}: not a code"
-            )));
-        };
-        self.close_with(py, code, reason)
+        self.close_with(py, close_code(code)?, reason)
     }
 
     /// Wait until the connection has ended.

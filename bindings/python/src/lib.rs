@@ -29,7 +29,7 @@ mod _talkws {
     #[pymodule_export]
     use crate::connect::{Dialled, dial};
     #[pymodule_export]
-    use crate::connection::Connection;
+    use crate::connection::{Connection, check_close};
     #[pymodule_export]
     use crate::listener::{Listener, listen};
     #[pymodule_export]

@@ -9,14 +9,14 @@ import socket
 import ssl as ssl_module
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from . import _talkws
 from .close import CloseCode
-from .connection import Connection
+from .connection import Connection, State
 from .exceptions import ConnectionClosed, ConnectionClosedOK, InvalidState
 from .handshake import Request, Response, response_to
 from .opening import FAILED, Opener
@@ -117,10 +117,14 @@ class Server:
         self._listener = listener
         self._handler = handler
         self._opener = opener
-        # Told when a thread ends, or when a loop of serve_forever does.
+        # Told when a thread ends, when a loop of serve_forever does, and when one of them shuts
+        # the server down.
         self._changed = threading.Condition()
         self._threads: set[threading.Thread] = set()
-        self._loops: set[int] = set()
+        self._loops: set[threading.Thread] = set()
+        # Those of them that wait for the others. A signal handler may have one thread in here
+        # twice.
+        self._shutting_down: list[threading.Thread] = []
         self._connections: set[ServerConnection] = set()
         self._closing: tuple[int, str] | None = None
         self._is_shut_down = False
@@ -144,7 +148,8 @@ class Server:
     def connections(self) -> set[ServerConnection]:
         """The connections that are open now."""
         with self._changed:
-            return set(self._connections)
+            connections = list(self._connections)
+        return {one for one in connections if one.state is State.OPEN}
 
     def fileno(self) -> int:
         """The descriptor of the first socket."""
@@ -156,7 +161,7 @@ class Server:
 
         Several threads may do this at a time.
         """
-        loop = threading.get_ident()
+        loop = threading.current_thread()
         with self._changed:
             if self._is_shut_down:
                 return
@@ -177,40 +182,52 @@ class Server:
     ) -> None:
         """Stop serving, and wait until every handler has returned.
 
-        May be called more than once, and from a handler, which it does not wait for then.
+        May be called more than once, and from handlers, which it does not wait for then.
 
         Args:
             close_connections: Whether to close the open connections, and to refuse who is about
                 to open one with 503. Otherwise the handlers go on until they return.
             code: What to close them with.
             reason: Why, in words.
+
+        Raises:
+            ValueError: If no connection can be closed with ``code`` and ``reason``.
         """
+        code = int(code)
+        _talkws.check_close(code, reason)
         me = threading.current_thread()
         with self._changed:
             is_first, self._is_shut_down = not self._is_shut_down, True
             if close_connections and self._closing is None:
-                self._closing = (int(code), reason)
-        self._listener.close()
-        for listening in self.sockets:
-            listening.close()
-        with self._changed:
-            # A loop on this very thread goes on once this returns.
-            while self._loops - {threading.get_ident()}:
-                self._changed.wait()
-            to_close = set(self._connections) if close_connections else set()
-        closers = [
-            threading.Thread(target=connection.close, args=(int(code), reason))
-            for connection in to_close
-        ]
-        for closer in closers:
-            closer.start()
-        for closer in closers:
-            closer.join()
-        with self._changed:
-            while self._threads - {me}:
-                self._changed.wait()
+                self._closing = (code, reason)
+            self._shutting_down.append(me)
+            self._changed.notify_all()
+        try:
+            self._listener.close()
+            for listening in self.sockets:
+                listening.close()
+            with self._changed:
+                while self._loops.difference(self._shutting_down):
+                    self._changed.wait()
+                to_close = set(self._connections) if close_connections else set()
+            _close_all(to_close, code, reason)
+            with self._changed:
+                while self._is_handling(me):
+                    self._changed.wait()
+        finally:
+            with self._changed:
+                self._shutting_down.remove(me)
         if is_first:
             self.logger.info("server closed")
+
+    def _is_handling(self, waiter: threading.Thread) -> bool:
+        """Whether there are handlers for `waiter` to wait for."""
+        # The loop that is about to start a thread may be the one whose signal handler waits here.
+        started = {thread for thread in self._threads if thread.ident is not None}
+        if waiter in started:
+            # Handlers that shut down do not wait for each other, nor for themselves.
+            return bool(started.difference(self._shutting_down))
+        return bool(started)
 
     def __enter__(self) -> Self:
         return self
@@ -234,11 +251,15 @@ class Server:
             self._threads.add(thread)
         try:
             thread.start()
-        except RuntimeError:
-            self.logger.exception("no thread for a client, which gets 503")
+        except BaseException as failure:
             with self._changed:
                 self._threads.discard(thread)
-            pending.refuse(503, "The server has too much to do.\n")
+            # After an interruption the thread may be there all the same.
+            with suppress(InvalidState):
+                pending.refuse(503, "The server has too much to do.\n")
+            if not isinstance(failure, RuntimeError):
+                raise
+            self.logger.exception("no thread for a client, which gets 503")
 
     def _run(self, pending: _talkws.PendingConnection) -> None:
         try:
@@ -280,8 +301,26 @@ class Server:
 
     @property
     def is_closing(self) -> bool:
-        """Whether it takes no more connections."""
+        """Whether it closes its connections, and opens no more."""
         return self._closing is not None
+
+
+def _close_all(connections: Iterable[ServerConnection], code: int, reason: str) -> None:
+    """Close connections, all at once, since each waits for its peer."""
+    closers = []
+    for connection in connections:
+        closer = threading.Thread(
+            target=connection.close, args=(code, reason), name="talkws-closer"
+        )
+        try:
+            closer.start()
+        except RuntimeError:
+            # There are no threads left: one after the other.
+            connection.close(code, reason)
+        else:
+            closers.append(closer)
+    for closer in closers:
+        closer.join()
 
 
 def serve(
@@ -363,6 +402,16 @@ def serve(
     """
     refuse_unsupported(ssl=ssl, extensions=extensions, compression=compression)
     message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)
+    logger = logging.getLogger("talkws.server") if logger is None else logger
+    opener = Opener(
+        origins=None if origins == "same-host" else origins,
+        select_subprotocol=select_subprotocol,
+        process_request=process_request,
+        process_response=process_response,
+        server_header=server_header,
+        create_connection=create_connection or ServerConnection,
+        logger=logger,
+    )
     if sock is None:
         sockets = create_servers(host, port, **kwargs)
     elif host is not None or port is not None or kwargs:
@@ -373,14 +422,14 @@ def serve(
         )
     else:
         sockets = [sock]
-    logger = logging.getLogger("talkws.server") if logger is None else logger
     _talkws.listen_to_core()
     try:
         listener = _talkws.listen(
             "",
             descriptors=[listening.fileno() for listening in sockets],
             origins=origins if origins == "same-host" else None,
-            subprotocols=subprotocols,
+            # Whoever selects may also select none.
+            subprotocols=subprotocols if select_subprotocol is None else None,
             require_subprotocol=bool(subprotocols) and select_subprotocol is None,
             plain_requests=True,
             open_timeout=open_timeout,
@@ -390,18 +439,11 @@ def serve(
             max_queue=queue_limit,
         )
     except BaseException:
-        for listening in sockets:
-            listening.close()
+        # A socket that was given stays its giver's.
+        if sock is None:
+            for listening in sockets:
+                listening.close()
         raise
-    opener = Opener(
-        origins=None if origins == "same-host" else origins,
-        select_subprotocol=select_subprotocol,
-        process_request=process_request,
-        process_response=process_response,
-        server_header=server_header,
-        create_connection=create_connection or ServerConnection,
-        logger=logger,
-    )
     return Server(listener, sockets, handler, opener, logger)
 
 
@@ -417,12 +459,22 @@ def unix_serve(handler: Handler, path: PathLike | None = None, **kwargs: Any) ->
     if (path is None) == (sock is None):
         raise ValueError("unix_serve: expected either path or sock")
     if path is not None:
-        backlog = kwargs.pop("backlog", 1024)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.bind(os.fspath(path))
-            sock.listen(backlog)
-        except BaseException:
-            sock.close()
-            raise
+        return _serve_at(handler, os.fspath(path), **kwargs)
     return serve(handler, sock=sock, **kwargs)
+
+
+def _serve_at(
+    handler: Handler, path: str, *, backlog: int = 1024, **kwargs: Any
+) -> Server:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        try:
+            sock.listen(backlog)
+            return serve(handler, sock=sock, **kwargs)
+        except BaseException:
+            os.unlink(path)
+            raise
+    except BaseException:
+        sock.close()
+        raise
