@@ -18,6 +18,7 @@ __all__ = [
     "PendingConnection",
     "PongEvent",
     "__version__",
+    "check_close",
     "dial",
     "listen",
     "listen_to_core",
