@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::close::{CloseCode, CloseInfo};
+use crate::close::{CloseCode, CloseInfo, ClosedBy};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::head::{RequestHead, ResponseHead};
@@ -466,6 +466,13 @@ impl Connection {
     pub fn end(&self) -> Option<Error> {
         let has_ended = self.shared.phase() == Phase::Ended;
         has_ended.then(|| self.shared.end_error())
+    }
+
+    /// What this end closes with, once it has begun to of its own accord: not when it answers the
+    /// peer's Close, and not when there was no connection left to close.
+    pub fn closing(&self) -> Option<CloseInfo> {
+        let closing = self.shared.status.lock().closing.clone();
+        closing.filter(|info| info.by == ClosedBy::Local)
     }
 
     /// How the connection was closed, once it was: the peer's code and reason.

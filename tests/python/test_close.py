@@ -150,3 +150,13 @@ def test_a_dropped_connection_is_seen_by_the_peer(pair: Pair) -> None:
     assert end.close_code == 1006
     client.send("others live on")
     assert reading.result(PATIENCE) == "others live on"
+
+
+def test_closing_what_was_lost_sends_nothing(raw_server: RawServer) -> None:
+    with raw_server.talking() as (client, peer):
+        peer.stream.close()
+        for _ in range(2):
+            with pytest.raises(talkws.ConnectionClosedError) as raised:
+                client.recv(PATIENCE)
+            assert raised.value.rcvd is raised.value.sent is None
+            client.close()

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -25,8 +25,6 @@ pub struct Connection {
     open: OnceLock<Open>,
     /// A server's connection comes from a request.
     pending: Option<Py<PendingConnection>>,
-    /// Code and reason that this end closes with.
-    closing: Mutex<Option<(u16, String)>>,
     request: PyOnceLock<Py<PyAny>>,
     response: PyOnceLock<Py<PyAny>>,
 }
@@ -60,21 +58,6 @@ impl Connection {
         })
     }
 
-    /// Code and reason that this end closes with, if it does.
-    pub fn sent(&self) -> Option<(u16, String)> {
-        self.closing
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .clone()
-    }
-
-    fn set_sent(&self, value: Option<(u16, String)>) {
-        *self
-            .closing
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = value;
-    }
-
     /// The exception for a call on this connection that failed.
     pub fn raised(&self, py: Python<'_>, error: &Error) -> PyErr {
         ending::raised(py, self, error)
@@ -84,21 +67,12 @@ impl Connection {
         let Some(open) = self.open.get() else {
             return Ok(());
         };
-        let is_first = self.sent().is_none();
-        if is_first {
-            self.set_sent(Some((code, reason.to_owned())));
-        }
         let deadline = Deadline::after(open.core.close_timeout());
         let closed = wait(py, deadline, |deadline| {
             open.core.close_within(code.into(), reason, deadline)
         })?;
         match closed {
-            Err(error @ Error::InvalidArgument(_)) => {
-                if is_first {
-                    self.set_sent(None);
-                }
-                Err(to_python(py, &error))
-            }
+            Err(error @ Error::InvalidArgument(_)) => Err(to_python(py, &error)),
             // However it ended, it has: that was the goal.
             _ => Ok(()),
         }
@@ -139,7 +113,6 @@ impl Connection {
         Ok(Connection {
             open,
             pending,
-            closing: Mutex::new(None),
             request: PyOnceLock::new(),
             response: PyOnceLock::new(),
         })

@@ -9,13 +9,17 @@ use crate::error::{cause, exception, to_python};
 
 /// The exception for a call on a connection that failed.
 pub fn raised(py: Python<'_>, connection: &Connection, error: &Error) -> PyErr {
+    let core = match connection.open(py) {
+        Ok(open) => &open.core,
+        Err(error) => return error,
+    };
     match error {
-        Error::Closed(info) => closed(py, connection, info),
+        Error::Closed(info) => closed(py, core, info),
         Error::ConnectionLost { .. }
         | Error::Protocol(_)
         | Error::InvalidUtf8(_)
         | Error::TooBig(_)
-        | Error::Aborted { .. } => failed(py, connection, error),
+        | Error::Aborted { .. } => failed(py, core, error),
         _ => to_python(py, error),
     }
 }
@@ -41,19 +45,16 @@ pub fn stop_iteration(py: Python<'_>, error: PyErr) -> PyErr {
 }
 
 /// `ConnectionClosed` after, or in the middle of, the closing handshake.
-fn closed(py: Python<'_>, connection: &Connection, info: &CloseInfo) -> PyErr {
-    let ended = match connection.open(py) {
-        Ok(open) => open.core.close_info(),
-        Err(error) => return error,
-    };
+fn closed(py: Python<'_>, core: &talkws::Connection, info: &CloseInfo) -> PyErr {
+    let ended = core.close_info();
     let info = ended.as_ref().unwrap_or(info);
     let received = (u16::from(info.code), info.reason.clone());
     let (received, sent) = match info.by {
         // The answer carries the code that it answers (RFC 6455, 5.5.1).
         ClosedBy::Peer => (Some(received.clone()), Some((received.0, String::new()))),
-        ClosedBy::Local if ended.is_some() => (Some(received), connection.sent()),
+        ClosedBy::Local if ended.is_some() => (Some(received), sent(core)),
         // The peer has not answered yet.
-        ClosedBy::Local => (None, connection.sent().or(Some(received))),
+        ClosedBy::Local => (None, Some(received)),
     };
     let is_ok = |close: &Option<(u16, String)>| {
         close
@@ -70,16 +71,15 @@ fn closed(py: Python<'_>, connection: &Connection, info: &CloseInfo) -> PyErr {
 }
 
 /// `ConnectionClosedError` when it ended otherwise.
-fn failed(py: Python<'_>, connection: &Connection, error: &Error) -> PyErr {
-    let sent = match error {
-        Error::ConnectionLost { .. } | Error::Aborted { .. } => connection.sent(),
-        _ => error
-            .close_code()
-            .map(|code| (u16::from(code), String::new())),
-    };
-    let raised = connection_closed(py, "ConnectionClosedError", None, sent, None);
+fn failed(py: Python<'_>, core: &talkws::Connection, error: &Error) -> PyErr {
+    let raised = connection_closed(py, "ConnectionClosedError", None, sent(core), None);
     raised.set_cause(py, Some(cause(py, error)));
     raised
+}
+
+/// Code and reason that this end closes with of its own accord, if it does.
+fn sent(core: &talkws::Connection) -> Option<(u16, String)> {
+    core.closing().map(|info| (info.code.into(), info.reason))
 }
 
 fn connection_closed(
