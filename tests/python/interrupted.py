@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
 from types import FrameType
@@ -22,6 +23,7 @@ from peers import (
     CLOSE,
     FIN,
     PATIENCE,
+    PONG,
     TEXT,
     RawServer,
     connected,
@@ -142,6 +144,124 @@ def send() -> None:
         sending.result(PATIENCE)
         peer.send(frame(FIN | TEXT, b"still works"))
         say(str(client.recv(PATIENCE)))
+
+
+def send_the_first_part() -> None:
+    """What has begun to leave cannot be taken back: the connection is closed with 1011."""
+    with RawServer() as server, server.talking() as (client, peer):
+        begun = in_thread(lambda: peer.read_exactly(1))
+        reading: list[Future[Any]] = []
+
+        def read_the_rest() -> list[bool]:
+            part = peer.read_frame(begun.result())
+            opcode, payload = peer.read_frame()
+            peer.send(frame(FIN | CLOSE, payload))
+            peer.stream.close()
+            is_closed = (opcode, payload[:2]) == (FIN | CLOSE, b"\x03\xf3")
+            return [part == (BINARY, LARGE), is_closed]
+
+        def interrupt(number: int, _: FrameType | None) -> None:
+            reading.append(in_thread(read_the_rest))
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, interrupt)
+        wait_for_interrupt(lambda: client.send([LARGE, b"rest"]), begun)
+        say(str(reading[0].result(PATIENCE)))
+        say(client.state.name)
+
+
+def wait_for_a_part() -> None:
+    """Ctrl-C in the program's own code, between two parts."""
+    with RawServer() as server, server.talking() as (client, peer):
+        gate = threading.Event()
+
+        def parts() -> Iterator[str]:
+            yield "one"
+            say_when_waiting()
+            gate.wait()
+
+        begun = in_thread(lambda: [peer.read_frame(), peer.read_frame()])
+        begun.add_done_callback(lambda _: peer.stream.close())
+        try:
+            client.send(parts())
+        except KeyboardInterrupt:
+            say("KeyboardInterrupt")
+        (one, close) = begun.result(PATIENCE)
+        say(str(one == (TEXT, b"one") and close[1][:2] == b"\x03\xf3"))
+
+
+def wait_for_a_pong() -> None:
+    with RawServer() as server, server.talking() as (client, peer):
+        pong = client.ping(b"?")
+        wait_for_interrupt(pong.wait)
+        peer.send(frame(FIN | TEXT, b"still works") + frame(FIN | PONG, b"?"))
+        say(str(pong.wait(PATIENCE)))
+        say(str(client.recv(PATIENCE)))
+
+
+def wait_for_a_pong_while_another_thread_reads() -> None:
+    with RawServer() as server, server.talking() as (client, peer):
+        reading = in_thread(client.recv)
+        pong = client.ping(b"?")
+        wait_for_interrupt(pong.wait)
+        peer.send(frame(FIN | PONG, b"?"))
+        say(str(pong.wait(PATIENCE)))
+        peer.send(frame(FIN | TEXT, b"still works"))
+        say(str(reading.result(PATIENCE)))
+
+
+def wait_for_a_pong_in_the_middle_of_a_message() -> None:
+    whole = frame(FIN | TEXT, b"still works")
+    with RawServer() as server, server.talking(then=whole[:5]) as (client, peer):
+        wait_for_interrupt(client.ping().wait)
+        peer.send(whole[5:])
+        say(str(client.recv(PATIENCE)))
+
+
+def wait_closed() -> None:
+    with talkws.listen("ws://127.0.0.1:0") as listener, connected(listener) as ends:
+        wait_for_interrupt(ends[0].wait_closed)
+        check_exchange(*ends)
+
+
+def stream() -> None:
+    with (
+        RawServer() as server,
+        server.talking(then=frame(TEXT, b"still")) as (
+            client,
+            peer,
+        ),
+    ):
+        say_pieces = client.recv_streaming()
+        piece = next(say_pieces)
+        wait_for_interrupt(lambda: next(say_pieces))
+        peer.send(frame(FIN, b" works"))
+        say(str(piece) + "".join(map(str, client.recv_streaming())))
+
+
+def recv_into() -> None:
+    buffer = bytearray(16)
+    with RawServer() as server, server.talking() as (client, peer):
+        wait_for_interrupt(lambda: client.recv_into(buffer))
+        peer.send(frame(FIN | TEXT, b"still works"))
+        say(buffer[: client.recv_into(buffer).size].decode())
+
+
+def serve() -> None:
+    def echo(ws: talkws.ServerConnection) -> None:
+        for message in ws:
+            ws.send(message)
+
+    with talkws.serve(echo, "127.0.0.1", 0) as server:
+        dialled = in_thread(lambda: talkws.connect(server.url))
+        wait_for_interrupt(server.serve_forever, dialled)
+        client = dialled.result()
+        serving = in_thread(server.serve_forever)
+        client.send("still works")
+        say(str(client.recv(PATIENCE)))
+        client.close()
+        server.shutdown()
+        serving.result(PATIENCE)
 
 
 def close() -> None:

@@ -1,5 +1,7 @@
 //! Messages from Python to the core.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyMapping, PyString};
@@ -42,7 +44,7 @@ fn send_parts(
     text: Option<bool>,
 ) -> PyResult<()> {
     let py = message.py();
-    if message.is_instance_of::<PyMapping>() || message.cast::<PyMapping>().is_ok() {
+    if message.cast::<PyMapping>().is_ok() {
         let text = "send: a mapping is no message; send its keys() or values(), or text made of it";
         return Err(PyTypeError::new_err(text));
     }
@@ -85,9 +87,18 @@ fn send_each(
             return Err(PyTypeError::new_err(text));
         }
         let (kind, data) = (payload.kind, payload.as_bytes());
-        let write = |deadline| open.core.write_part(kind, data, false, deadline);
-        send_all(connection, open, py, write)?;
-        *begun = Some((kind, is_str));
+        let is_taken = AtomicBool::new(false);
+        let write = |deadline| {
+            open.core.write_part(kind, data, false, deadline)?;
+            is_taken.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        let sent = send_all(connection, open, py, write);
+        // Also when a signal handler raises while the part leaves.
+        if is_taken.into_inner() {
+            *begun = Some((kind, is_str));
+        }
+        sent?;
     }
     match *begun {
         Some((kind, _)) => {
