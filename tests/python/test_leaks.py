@@ -71,3 +71,12 @@ def test_an_end_is_gone_with_its_last_reference(listener: talkws.Listener) -> No
     del ends
     gc.collect()
     assert [ref() for ref in seen] == [None, None]
+
+
+def test_a_connection_may_keep_what_belongs_to_it(listener: talkws.Listener) -> None:
+    with connected(listener) as ends:
+        ends[0].last_ping = ends[0].ping()  # type: ignore[attr-defined]
+        seen = weakref.ref(ends[0])
+    del ends
+    gc.collect()
+    assert seen() is None

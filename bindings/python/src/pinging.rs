@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 use talkws::{Deadline, Error, PingId};
 
 use crate::arguments;
@@ -93,6 +94,11 @@ impl PongEvent {
             Err(_) if self.is_set() => Ok(true),
             Err(error) => Err(self.connection.get().raised(py, &error)),
         }
+    }
+
+    /// A program may keep this in an attribute of the connection.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.connection)
     }
 
     /// Whether the Pong has come. Waits for nothing, and receives nothing.
