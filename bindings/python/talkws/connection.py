@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import logging
+import threading
 import uuid
 from collections.abc import Iterator
 from enum import IntEnum
@@ -13,6 +14,10 @@ from . import _talkws
 from .typing import Buffer, Data, LoggerLike
 
 __all__ = ["Connection", "Part", "State"]
+
+
+# Several threads may ask for the same one.
+_making_ids = threading.Lock()
 
 
 class State(IntEnum):
@@ -49,6 +54,7 @@ class Connection(_talkws.Connection):
 
     logger: LoggerLike
     """Where this connection's own news go."""
+    _id: uuid.UUID | None = None
 
     def __init__(
         self,
@@ -57,13 +63,16 @@ class Connection(_talkws.Connection):
         logger: LoggerLike | None = None,
     ) -> None:
         self.logger = logging.getLogger("talkws") if logger is None else logger
-        self._id: uuid.UUID | None = None
+        # The start of a character, whose rest recv_streaming has not seen.
+        self._undecoded = b""
 
     @property
     def id(self) -> uuid.UUID:
         """A name for this connection, for logs."""
         if self._id is None:
-            self._id = uuid.uuid4()
+            with _making_ids:
+                if self._id is None:
+                    self._id = uuid.uuid4()
         return self._id
 
     @property
@@ -94,10 +103,9 @@ class Connection(_talkws.Connection):
         Raises:
             ConnectionClosed: If the connection ends.
         """
-        data, is_text, is_last = self._recv_part()
+        data, is_text, is_last = self._recv_piece()
         if is_text if decode is None else decode:
-            decoder = codecs.getincrementaldecoder("utf-8")()
-            yield from self._recv_text(decoder, data, is_last)
+            yield from self._recv_text(data, is_last)
             return
         yield data
         while not is_last:
@@ -105,17 +113,26 @@ class Connection(_talkws.Connection):
             if data:
                 yield data
 
-    def _recv_text(
-        self, decoder: codecs.IncrementalDecoder, data: bytes, is_last: bool
-    ) -> Iterator[str]:
-        text = decoder.decode(data, is_last)
-        if text or is_last:
-            yield text
-        while not is_last:
-            data, _, is_last = self._recv_part()
+    def _recv_piece(self) -> tuple[bytes, bool, bool]:
+        """What comes next of a message, behind the start of a character that came before."""
+        data, is_text, is_last = self._recv_part()
+        data, self._undecoded = self._undecoded + data, b""
+        return data, is_text, is_last
+
+    def _recv_text(self, data: bytes, is_last: bool) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        is_first = True
+        while True:
+            self._undecoded = b""
             text = decoder.decode(data, is_last)
-            if text:
+            # Whoever leaves here finds the start of a character again.
+            self._undecoded = decoder.getstate()[0]
+            if text or (is_first and is_last):
                 yield text
+            if is_last:
+                return
+            is_first = False
+            data, _, is_last = self._recv_part()
 
     def recv_into(self, buffer: Buffer, timeout: float | None = None) -> Part:
         """Receive what has come of the next message into memory of yours.
@@ -139,4 +156,11 @@ class Connection(_talkws.Connection):
             ConnectionClosed: If the connection ends.
             TimeoutError: If nothing came in time.
         """
-        return Part(*self._recv_into(buffer, timeout))
+        if not self._undecoded:
+            return Part(*self._recv_into(buffer, timeout))
+        # recv_streaming was left in the middle of a character, the rest of which is to come.
+        room = memoryview(buffer).cast("B")
+        size = min(len(room), len(self._undecoded))
+        room[:size] = self._undecoded[:size]
+        self._undecoded = self._undecoded[size:]
+        return Part(size, True, False)
