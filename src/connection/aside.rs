@@ -16,14 +16,15 @@ use crate::transport::Halt;
 /// not wait with it.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
-    messages: VecDeque<Message>,
+    /// `None` on most connections, which are many.
+    messages: Option<Box<VecDeque<Message>>>,
     /// How much of the oldest was delivered in parts.
     delivered: usize,
     /// Whether the reader's turn is with one who puts messages aside.
     pub is_filling: bool,
     /// How many want a message, and wait for the reader's turn. Nobody puts more aside before
     /// they have had it.
-    pub waiting: usize,
+    pub waiting: u32,
 }
 
 /// What somebody who wants a message gets to have.
@@ -34,11 +35,11 @@ pub(super) enum Source<'a, T> {
 
 impl Aside {
     pub fn len(&self) -> usize {
-        self.messages.len()
+        self.messages.as_ref().map_or(0, |messages| messages.len())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.messages.is_none()
     }
 
     pub fn is_begun(&self) -> bool {
@@ -46,11 +47,11 @@ impl Aside {
     }
 
     pub fn push(&mut self, message: Message) {
-        self.messages.push_back(message);
+        self.messages.get_or_insert_default().push_back(message);
     }
 
     pub fn clear(&mut self) {
-        self.messages = VecDeque::new();
+        self.messages = None;
         self.delivered = 0;
     }
 
@@ -60,14 +61,12 @@ impl Aside {
             let reason = "read: the message was begun with read_some; read its rest so too";
             return Some(Err(Error::InvalidState(reason.into())));
         }
-        let message = self.messages.pop_front()?;
-        self.forget_memory();
-        Some(Ok(message))
+        self.pop().map(Ok)
     }
 
     /// As much of the oldest message as `buffer` has room for.
     pub fn take_part(&mut self, buffer: &mut [MaybeUninit<u8>]) -> Option<Part> {
-        let message = self.messages.front()?;
+        let message = self.messages.as_ref()?.front()?;
         let rest = &message.as_bytes()[self.delivered..];
         let part = Part {
             kind: message.kind(),
@@ -78,20 +77,21 @@ impl Aside {
             room.write(*byte);
         }
         if part.is_last {
-            self.messages.pop_front();
-            self.delivered = 0;
-            self.forget_memory();
+            self.pop();
         } else {
             self.delivered += part.len;
         }
         Some(part)
     }
 
-    /// An idle connection keeps none.
-    fn forget_memory(&mut self) {
-        if self.is_empty() {
-            self.messages = VecDeque::new();
+    fn pop(&mut self) -> Option<Message> {
+        let messages = self.messages.as_mut()?;
+        let message = messages.pop_front();
+        if messages.is_empty() {
+            self.messages = None;
         }
+        self.delivered = 0;
+        message
     }
 }
 
