@@ -81,6 +81,12 @@ impl ListenOptions {
         let sockets: Vec<Socket> = sockets.into_iter().map(own).collect();
         let cannot = |error| Error::io("listen on the given sockets", error);
         for socket in &sockets {
+            // Only these systems can tell; on the others nobody would ever come.
+            #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+            if !socket.is_listener().map_err(cannot)? {
+                let reason = "listen: the given socket does not listen; bind it and listen first";
+                return Err(Error::InvalidArgument(reason.into()));
+            }
             socket.set_nonblocking(true).map_err(cannot)?;
         }
         let Some(first) = sockets.first() else {

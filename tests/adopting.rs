@@ -56,6 +56,17 @@ fn several_sockets_are_one_listener() {
 }
 
 #[test]
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn a_socket_that_does_not_listen_is_refused() {
+    bounded(|| {
+        let listening = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let connected = TcpStream::connect(listening.local_addr().unwrap()).unwrap();
+        let refused = ListenOptions::new().listen_on([connected]);
+        assert!(matches!(refused, Err(Error::InvalidArgument(_))));
+    });
+}
+
+#[test]
 fn a_unix_socket_carries_a_websocket() {
     bounded(|| {
         let path = std::env::temp_dir().join(format!("talkws-{}.sock", std::process::id()));
