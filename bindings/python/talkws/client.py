@@ -221,12 +221,22 @@ def connect(
 
 def _open_socket(
     uri: str, timeout: float | None, kwargs: dict[str, Any]
-) -> socket.socket:
-    if "address" not in kwargs:
+) -> socket.socket | None:
+    """A socket that is connected as `kwargs` say; none when `uri` cannot be dialled anyway."""
+    try:
         parts = urlsplit(uri)
-        kwargs["address"] = (parts.hostname or "", parts.port or 80)
+        host, port = parts.hostname, parts.port or 80
+    except ValueError:
+        return None
+    if parts.scheme != "ws" or host is None:
+        return None
+    kwargs.setdefault("address", (host, port))
     kwargs.setdefault("timeout", timeout)
-    return socket.create_connection(**kwargs)
+    try:
+        return socket.create_connection(**kwargs)
+    # Before Python 3.10 it was no TimeoutError.
+    except socket.timeout as error:
+        raise TimeoutError(f"dial {uri}: no connection in time") from error
 
 
 def unix_connect(
@@ -242,20 +252,22 @@ def unix_connect(
     sock = kwargs.pop("sock", None)
     if (path is None) == (sock is None):
         raise ValueError("unix_connect: expected either path or sock")
-    timeout: float | None = kwargs.get("open_timeout", 10.0)
-    if path is not None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(timeout)
-            sock.connect(os.fspath(path))
-        except BaseException:
-            sock.close()
-            raise
     if kwargs.pop("legacy", None) is False:
         raise ValueError(
             "unix_connect: connects once; write a loop around it to reconnect"
         )
-    return connect(uri or "ws://localhost/", sock=sock, legacy=True, **kwargs)
+    uri = uri or "ws://localhost/"
+    if path is None:
+        return connect(uri, sock=sock, legacy=True, **kwargs)
+    timeout: float | None = kwargs.get("open_timeout", 10.0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(timeout)
+        try:
+            sock.connect(os.fspath(path))
+        # Before Python 3.10 it was no TimeoutError.
+        except socket.timeout as error:
+            raise TimeoutError(f"dial {path}: no connection in time") from error
+        return connect(uri, sock=sock, legacy=True, **kwargs)
 
 
 def process_exception(exception: Exception) -> Exception | None:
@@ -317,7 +329,8 @@ class reconnect:
         uri: Where to connect.
         process_exception: Tells whether it is worth trying again after an exception: ``None``
             means yes, an exception is raised. See :func:`process_exception`.
-        reconnect_delays: What makes the delays between attempts. See :func:`backoff`.
+        reconnect_delays: What makes the delays between attempts. See :func:`backoff`. When they
+            end, so do the attempts: the last exception is raised.
         kwargs: As for :func:`connect`.
     """
 
@@ -368,12 +381,18 @@ class reconnect:
                 if verdict is not None:
                     raise verdict from exception
                 delays = self._delays() if delays is None else delays
-                delay = next(delays)
+                delay = next(delays, None)
+                if delay is None:
+                    # As often as the delays say, and no more.
+                    raise
                 self._logger.info(
                     "connect failed; trying again in %.1f seconds: %s", delay, exception
                 )
                 time.sleep(delay)
                 continue
             delays = None
-            with connection:
+            try:
                 yield connection
+            finally:
+                # A loop that is left is no failure, so not 1011.
+                connection.close()

@@ -22,12 +22,12 @@ def create_servers(
         port: The port.
         kwargs: What else :func:`socket.create_server` takes.
     """
-    family = kwargs.pop("family", socket.AF_UNSPEC)
     kwargs.setdefault("backlog", 1024)
     if kwargs.get("dualstack_ipv6"):
         # One socket for both families.
-        address = (host or "", port or 0)
-        return [socket.create_server(address, family=socket.AF_INET6, **kwargs)]
+        kwargs.setdefault("family", socket.AF_INET6)
+        return [socket.create_server((host or "", port or 0), **kwargs)]
+    family = kwargs.pop("family", socket.AF_UNSPEC)
     found = socket.getaddrinfo(
         host or None,
         port or 0,
