@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Callable, TypeVar
 
+import pytest
 import talkws
 
 # Longer than anything here takes: only a test that hangs meets it.
@@ -83,6 +84,26 @@ def echo(connection: talkws.Connection) -> None:
     """A handler."""
     for message in connection:
         connection.send(message)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+needs_ipv6 = pytest.mark.skipif(
+    not has_ipv6(), reason="no IPv6 here; give the loopback interface the address ::1"
+)
+
+
+def exchange(url: str) -> None:
+    """Talk to a server that echoes."""
+    with talkws.connect(url) as client:
+        client.send("hello")
+        assert client.recv(PATIENCE) == "hello"
 
 
 def frame(opcode: int, payload: bytes = b"", *, mask: bool = False) -> bytes:

@@ -11,26 +11,7 @@ from typing import Any
 
 import pytest
 import talkws
-from peers import PATIENCE, ask, echo, in_thread, serving
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
-
-
-needs_ipv6 = pytest.mark.skipif(
-    not has_ipv6(), reason="no IPv6 here; give the loopback interface the address ::1"
-)
-
-
-def exchange(url: str) -> None:
-    with talkws.connect(url) as client:
-        client.send("hello")
-        assert client.recv(PATIENCE) == "hello"
+from peers import PATIENCE, ask, echo, exchange, in_thread, needs_ipv6, serving
 
 
 def records_of(caplog: pytest.LogCaptureFixture, name: str) -> list[logging.LogRecord]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import talkws
@@ -220,3 +224,41 @@ def test_connections_are_closed_without_threads_too(
         monkeypatch.setattr(threading.Thread, "start", refuse_closers)
         server.shutdown()
         assert [end.result(PATIENCE) for end in ends] == [(1001, "")] * 2
+
+
+@pytest.mark.parametrize(
+    ("scenario", "code", "said"),
+    [
+        ("ctrl_c", 1001, "KeyboardInterrupt"),
+        ("ctrl_c_while_handlers_ignore_the_end", 1001, "KeyboardInterrupt"),
+        ("ctrl_c_while_the_client_is_silent", None, "KeyboardInterrupt"),
+        ("shutdown_in_a_signal_handler", 1012, "shut down"),
+        ("shutdown_in_a_signal_handler_while_others_serve", 1012, "shut down"),
+    ],
+)
+def test_a_signal_ends_serving_in_the_main_thread(
+    scenario: str, code: int | None, said: str
+) -> None:
+    program = subprocess.Popen(
+        [
+            *(sys.executable, "-X", "faulthandler"),
+            *(Path(__file__).with_name("interrupted_server.py"), scenario),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with program:
+        try:
+            assert program.stdout is not None
+            port = int(program.stdout.readline())
+            client = talkws.connect(f"ws://127.0.0.1:{port}", ping_interval=None)
+            assert client.recv(PATIENCE) == "here"
+            program.send_signal(signal.SIGINT)
+            if code is not None:
+                assert close_of(client)[0] == code
+            output, _ = program.communicate(timeout=PATIENCE)
+        finally:
+            program.kill()
+    assert output.splitlines() == [said, "['MainThread']"]
+    assert program.returncode == 0
+    client.close()

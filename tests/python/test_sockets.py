@@ -13,8 +13,15 @@ from typing import Any
 
 import pytest
 import talkws
-from peers import PATIENCE, RawServer, echo, in_thread, serving
-from test_serve import exchange, needs_ipv6
+from peers import (
+    PATIENCE,
+    RawServer,
+    echo,
+    exchange,
+    in_thread,
+    needs_ipv6,
+    serving,
+)
 
 
 @pytest.fixture
