@@ -17,6 +17,10 @@ use crate::transport::Halt;
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     /// `None` on most connections, which are many.
+    #[expect(
+        clippy::box_collection,
+        reason = "an idle connection pays for a pointer only"
+    )]
     messages: Option<Box<VecDeque<Message>>>,
     /// How much of the oldest was delivered in parts.
     delivered: usize,

@@ -125,7 +125,12 @@ def test_news_of_other_threads_are_told(
 ) -> None:
     """Keepalive works in a thread of the core, in which Python never runs."""
     heard = threading.Event()
-    handler = Handler(lambda record: "keepalive" in record.getMessage() and heard.set())
+
+    def hear(record: logging.LogRecord) -> None:
+        if "keepalive" in record.getMessage():
+            heard.set()
+
+    handler = Handler(hear)
     logger = logging.getLogger(CLIENT)
     level = logger.level
     logger.setLevel(logging.INFO)

@@ -248,8 +248,8 @@ def test_no_character_is_divided_between_pieces(raw_server: RawServer) -> None:
     ]
     with raw_server.talking() as (client, peer):
         # Each byte in a frame, and in a segment, of its own.
-        sending = in_thread(lambda: [peer.send(each) for each in frames])
-        stream = client.recv_streaming()
+        sending = in_thread(lambda: list(map(peer.send, frames)))
+        stream = client.recv_streaming(decode=True)
         pieces = [next(stream)]
         while sum(map(len, pieces)) < len(text):
             pieces.append(next(stream))
@@ -262,7 +262,7 @@ def test_no_character_is_divided_between_pieces(raw_server: RawServer) -> None:
 
 def test_pieces_come_before_the_message_is_whole(raw_server: RawServer) -> None:
     with raw_server.talking(then=frame(TEXT, b"begun")) as (client, peer):
-        stream = client.recv_streaming()
+        stream = client.recv_streaming(decode=True)
         assert next(stream) == "begun"
         peer.send(frame(FIN, b", ended") + frame(FIN | TEXT, b"next"))
         assert "".join(stream) == ", ended"
@@ -275,7 +275,7 @@ def test_a_stream_that_was_left_is_gone_on_with(
 ) -> None:
     euro = "€".encode()
     with raw_server.talking(then=frame(TEXT, b"price: " + euro[:1])) as (client, peer):
-        left = client.recv_streaming()
+        left: Any = client.recv_streaming()
         assert next(left) == "price: "
         left.close()
         with pytest.raises(talkws.ConcurrencyError):
@@ -324,7 +324,7 @@ def test_a_stream_that_cannot_be_decoded_has_the_rest_as_bytes(pair: Pair) -> No
 
 def test_the_end_of_the_connection_ends_a_stream(raw_server: RawServer) -> None:
     with raw_server.talking(then=frame(TEXT, b"begun")) as (client, peer):
-        stream = client.recv_streaming()
+        stream = client.recv_streaming(decode=True)
         assert next(stream) == "begun"
         peer.stream.close()
         with pytest.raises(talkws.ConnectionClosedError):
