@@ -41,8 +41,23 @@ mod _talkws {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::refuse_subinterpreters()?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::log::keep();
         crate::wait::watch_forks(module.py())
     }
+}
+
+/// Classes of native code are shared by all interpreters of a process, and CPython (3.12 and later)
+/// takes a method of one class for that of another then. It asks modules whether they can stand
+/// that, but only on behalf of interpreters with a GIL of their own.
+fn refuse_subinterpreters() -> PyResult<()> {
+    // SAFETY: this thread is attached to an interpreter.
+    let id = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
+    if id == 0 {
+        return Ok(());
+    }
+    let text = "talkws does not support loading in subinterpreters: import it in the main one \
+                (mod_wsgi: WSGIApplicationGroup %{GLOBAL})";
+    Err(pyo3::exceptions::PyImportError::new_err(text))
 }

@@ -50,6 +50,11 @@ class Connection(_talkws.Connection):
     A connection is a context manager: leaving the ``with`` block closes it, with 1000, or with
     1011 when an exception leaves the block. It is an iterator of the messages that arrive, which
     ends when the connection is closed in order.
+
+    After a fork either process may go on with a connection, and the other must leave it alone:
+    it may drop it, but not use or close it, also not by leaving its ``with`` block. In the child
+    keepalive sends no Pings on it, and no other thread may have been using it at the time of the
+    fork. Other interpreters of the same process than the main one cannot import this package.
     """
 
     logger: LoggerLike
