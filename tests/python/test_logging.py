@@ -126,11 +126,11 @@ def test_news_of_other_threads_are_told(
     """Keepalive works in a thread of the core, in which Python never runs."""
     heard = threading.Event()
 
-    def hear(record: logging.LogRecord) -> None:
+    def listen(record: logging.LogRecord) -> None:
         if "keepalive" in record.getMessage():
             heard.set()
 
-    handler = Handler(hear)
+    handler = Handler(listen)
     logger = logging.getLogger(CLIENT)
     level = logger.level
     logger.setLevel(logging.INFO)

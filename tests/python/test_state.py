@@ -13,23 +13,19 @@ from peers import CLOSE, FIN, PATIENCE, TEXT, Pair, RawServer, ask, frame, in_th
 from talkws import State
 
 
-def state_of(connection: talkws.Connection) -> State:
-    """A call, of which a type checker does not believe that it always gives the same."""
-    return connection.state
-
-
 def test_a_state_follows_a_connection_through_its_life(raw_server: RawServer) -> None:
     with raw_server.talking() as (client, peer):
-        assert state_of(client) is State.OPEN
+        states = [client.state]
         assert (client.close_code, client.close_reason) == (None, None)
         closing = in_thread(lambda: client.close(1001, "going"))
         assert peer.read_frame() == (FIN | CLOSE, b"\x03\xe9going")
-        assert state_of(client) is State.CLOSING
+        states.append(client.state)
         assert (client.close_code, client.close_reason) == (None, None)
         peer.send(frame(FIN | CLOSE, b"\x0f\xa0seen"))
         peer.stream.close()
         closing.result(PATIENCE)
-        assert state_of(client) is State.CLOSED
+        states.append(client.state)
+        assert states == [State.OPEN, State.CLOSING, State.CLOSED]
         assert (client.close_code, client.close_reason) == (4000, "seen")
 
 
@@ -38,7 +34,7 @@ def test_a_lost_connection_is_closed(raw_server: RawServer) -> None:
         peer.stream.close()
         with pytest.raises(talkws.ConnectionClosedError):
             client.recv()
-        assert state_of(client) is State.CLOSED
+        assert client.state is State.CLOSED
         assert (client.close_code, client.close_reason) == (1006, "")
 
 
@@ -226,7 +222,7 @@ def test_who_was_refused_is_closed() -> None:
             assert "404" in peer.read_head()
     serving.result(PATIENCE)
     (ws,) = refused
-    assert state_of(ws) is State.CLOSED
+    assert ws.state is State.CLOSED
     assert repr(ws).endswith(", closed>")
     with pytest.raises(talkws.InvalidState):
         ws.recv()
