@@ -240,19 +240,24 @@ def _open_socket(
 
 
 def unix_connect(
-    path: PathLike | None = None, uri: str | None = None, **kwargs: Any
+    path: PathLike | None = None,
+    uri: str | None = None,
+    *,
+    legacy: bool | None = None,
+    **kwargs: Any,
 ) -> ClientConnection:
     """Connect to a WebSocket server that listens on a Unix socket.
 
     Args:
         path: Where the socket is in the file system.
         uri: What the request asks for; ``ws://localhost/`` unless given.
+        legacy: Not ``False``: it connects once.
         kwargs: As for :func:`connect`.
     """
     sock = kwargs.pop("sock", None)
     if (path is None) == (sock is None):
         raise ValueError("unix_connect: expected either path or sock")
-    if kwargs.pop("legacy", None) is False:
+    if legacy is False:
         raise ValueError(
             "unix_connect: connects once; write a loop around it to reconnect"
         )
