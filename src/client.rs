@@ -2,10 +2,8 @@
 
 mod body;
 mod connect;
+mod stream;
 
-use std::borrow::Cow;
-use std::io::IoSlice;
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -19,8 +17,9 @@ use crate::options::DialOptions;
 use crate::protocol::Role;
 use crate::protocol::handshake::client::{Answer, ClientHandshake};
 use crate::transport::tcp::Tcp;
-use crate::transport::{Halt, Transport};
 use crate::url::Url;
+
+use stream::Stream;
 
 /// Dials a WebSocket server, such as `ws://localhost:8080/talk-to-server`, with the defaults of
 /// [`DialOptions`]. Waits at most 10 seconds in all.
@@ -66,102 +65,64 @@ impl DialOptions {
         connect: impl FnOnce() -> Result<Socket>,
         deadline: Deadline,
     ) -> Result<Connection> {
+        let attempt = format!("dial {}", url.text);
+        if url.is_secure {
+            let reason = format!("{attempt}: wss needs TLS, which this build does not have");
+            return Err(Error::Unsupported(reason.into()));
+        }
         let (request, handshake) = ClientHandshake::request(url, self)?;
         let transport = Tcp::new(connect()?)
-            .map_err(|error| Error::io(format!("dial {}: set up the socket", url.text), error))?;
-        let dial = Dial {
-            url,
-            transport,
+            .map_err(|error| Error::io(format!("{attempt}: set up the socket"), error))?;
+        let stream = Stream {
+            transport: Box::new(transport),
+            attempt: &attempt,
             deadline,
         };
-        dial.send(&request)?;
-        dial.receive(&request, handshake, self)
-    }
-}
-
-/// A connected transport in the middle of the opening handshake.
-struct Dial<'a> {
-    url: &'a Url,
-    transport: Tcp,
-    deadline: Deadline,
-}
-
-impl Dial<'_> {
-    fn send(&self, mut bytes: &[u8]) -> Result<()> {
-        while !bytes.is_empty() {
-            let sent = self.transport.send(&[IoSlice::new(bytes)], self.deadline);
-            bytes = &bytes[sent.map_err(|halt| self.halted(halt, "sending the request"))?..];
-        }
-        Ok(())
+        stream.send(&request, "sending the request")?;
+        self.receive_answer(stream, url, &request, handshake)
     }
 
-    /// Appends what arrives to `received`; false at the end of the stream.
-    fn receive_more(&self, received: &mut Vec<u8>) -> Result<bool, Halt> {
-        let mut chunk = [MaybeUninit::uninit(); 4096];
-        let length = self.transport.receive(&mut chunk, self.deadline)?;
-        // SAFETY: the transport has initialised that many bytes at the start of the chunk.
-        let bytes = unsafe { std::slice::from_raw_parts(chunk.as_ptr().cast::<u8>(), length) };
-        received
-            .try_reserve(length)
-            .map_err(|_| Halt::Failed(std::io::ErrorKind::OutOfMemory.into()))?;
-        received.extend_from_slice(bytes);
-        Ok(length > 0)
-    }
-
-    fn receive(
-        self,
+    /// Waits for the answer to the request to upgrade, and makes a connection of the stream.
+    fn receive_answer(
+        &self,
+        stream: Stream<'_>,
+        url: &Url,
         request: &[u8],
         mut handshake: ClientHandshake,
-        options: &DialOptions,
     ) -> Result<Connection> {
         let mut received = Vec::new();
         loop {
-            match self.receive_more(&mut received) {
+            match stream.receive_more(&mut received) {
                 Ok(true) => {}
                 Ok(false) => {
                     let reason = "the server ended the connection before it answered";
-                    return Err(self.lost(reason.into(), None));
+                    return Err(stream.lost(reason.into(), None));
                 }
-                Err(halt) => return Err(self.halted(halt, "waiting for the server's answer")),
+                Err(halt) => return Err(stream.halted(halt, "waiting for the server's answer")),
             }
             match handshake.read(&received)? {
                 None => {}
                 Some((used, Answer::Upgraded { head, subprotocol })) => {
-                    log::debug!(target: "talkws::client", "dial {}: open", self.url.text);
+                    log::debug!(target: "talkws::client", "dial {}: open", url.text);
                     let opening = Opening {
                         request: RequestHead::new(request),
                         response: Some(head),
                         subprotocol: subprotocol.map(Into::into),
                     };
-                    let transport = Box::new(self.transport);
+                    let (transport, limits) = (stream.transport, self.limits);
                     let rest = &received[used..];
-                    let limits = options.limits;
                     return Connection::new(transport, Role::Client, limits, opening, rest);
                 }
                 Some((used, Answer::Refused(head))) => {
                     received.drain(..used);
                     let body = body::receive(&head, received, |received| {
                         // Whatever ends it, the status is the news, and the body is extra.
-                        self.receive_more(received).unwrap_or(false)
+                        stream.receive_more(received).unwrap_or(false)
                     });
-                    let url = self.url.text.clone();
+                    let url = url.text.clone();
                     return Err(Error::Refused(Arc::new(Refusal { url, head, body })));
                 }
             }
-        }
-    }
-
-    fn lost(&self, reason: Cow<'_, str>, source: Option<Arc<std::io::Error>>) -> Error {
-        let reason = format!("dial {}: {reason}", self.url.text).into();
-        Error::ConnectionLost { reason, source }
-    }
-
-    fn halted(&self, halt: Halt, doing: &str) -> Error {
-        let attempt = format!("dial {}: {doing}", self.url.text).into();
-        match halt {
-            Halt::TimedOut => Error::TimedOut { attempt },
-            Halt::Interrupted => Error::Interrupted { attempt },
-            Halt::Failed(source) => self.lost(doing.into(), Some(Arc::new(source))),
         }
     }
 }

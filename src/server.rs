@@ -58,6 +58,13 @@ impl ListenOptions {
                 "a query has no meaning when listening",
             ));
         }
+        if url.is_secure {
+            let reason = format!(
+                "listen on {}: wss needs TLS, which this build does not have",
+                url.text
+            );
+            return Err(Error::Unsupported(reason.into()));
+        }
         let sockets = bind::bind(&url, self)?;
         let cannot = |error| Error::io(format!("listen on {}", url.text), error);
         let address = sockets[0].local_addr().map_err(cannot)?.as_socket();

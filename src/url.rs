@@ -16,6 +16,8 @@ pub struct Url {
     /// A name, or an IP address without brackets.
     pub host: String,
     pub port: u16,
+    /// Whether the stream is to be TLS: `wss`.
+    pub is_secure: bool,
     /// Whether a path stands after the host: `ws://host/` has one, `ws://host` has none.
     pub has_path: bool,
 }
@@ -30,14 +32,11 @@ impl Url {
             Ok(uri) => uri,
             Err(error) => return Err(Error::invalid_url(text, error.to_string())),
         };
-        match uri.scheme_str() {
-            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => {}
-            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => {
-                let reason = format!("{text}: wss needs TLS, which this build does not have");
-                return Err(Error::Unsupported(reason.into()));
-            }
-            _ => return wrong("the scheme must be ws, as in ws://host:port/path"),
-        }
+        let is_secure = match uri.scheme_str() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => false,
+            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => true,
+            _ => return wrong("the scheme must be ws or wss, as in ws://host:port/path"),
+        };
         let Some(authority) = uri.authority() else {
             return wrong("there is no host, as in ws://host:port/path");
         };
@@ -53,7 +52,14 @@ impl Url {
             return wrong("the host in brackets is not an IPv6 address");
         }
         let port = match authority.as_str()[bracketed.len()..].strip_prefix(':') {
-            None | Some("") => 80,
+            // RFC 6455, 3.
+            None | Some("") => {
+                if is_secure {
+                    443
+                } else {
+                    80
+                }
+            }
             Some(digits) => match digits.parse() {
                 Ok(port) => port,
                 Err(_) => return wrong("the port must be a number from 0 to 65535"),
@@ -66,6 +72,7 @@ impl Url {
             text: text.to_owned(),
             host: host.to_owned(),
             port,
+            is_secure,
             has_path,
             uri,
         })
@@ -100,8 +107,8 @@ mod tests {
     fn what_is_wrong_with_a_url_is_said() {
         for (text, says) in [
             ("", "empty"),
-            ("localhost:8080", "scheme must be ws"),
-            ("http://localhost/", "scheme must be ws"),
+            ("localhost:8080", "scheme must be ws or wss"),
+            ("http://localhost/", "scheme must be ws or wss"),
             ("ws://h/#f", "no fragment"),
             ("ws://user:pw@h/", "user or password"),
             ("ws://h:99999/", "port must be"),
@@ -118,6 +125,17 @@ mod tests {
                 other => panic!("{text}: {other:?}"),
             }
         }
-        assert!(matches!(Url::parse("wss://h/"), Err(Error::Unsupported(_))));
+    }
+
+    #[test]
+    fn a_secure_url_has_a_port_of_its_own() {
+        let port = |text| {
+            Url::parse(text)
+                .map(|url| (url.is_secure, url.port))
+                .unwrap()
+        };
+        assert_eq!(port("wss://h/"), (true, 443));
+        assert_eq!(port("WSS://h:80/"), (true, 80));
+        assert_eq!(port("ws://h"), (false, 80));
     }
 }

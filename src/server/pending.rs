@@ -2,28 +2,28 @@
 //! only driven on when its socket is ready.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
 use super::{Request, Shared};
 use crate::connection::PeerName;
+use crate::deadline::Deadline;
 use crate::protocol::handshake::HeadScan;
 use crate::protocol::handshake::server::{Progress, RefusalResponse};
 use crate::transport::poll::{entry, pollfd};
-use crate::transport::tcp::SEND_FLAGS;
+use crate::transport::tcp::Tcp;
+use crate::transport::{Halt, Transport};
 
 /// How long a refused client may take to read its answer. A socket closed with unread bytes
 /// would reset the connection, and the answer might never be seen.
 const LINGER: Duration = Duration::from_secs(1);
 
 pub(super) struct Pending {
-    socket: Socket,
-    peer: Option<SocketAddr>,
+    transport: Box<dyn Transport>,
     deadline: Instant,
     stage: Stage,
 }
@@ -48,35 +48,25 @@ pub(super) enum Verdict {
 
 impl Pending {
     pub fn new(socket: Socket, peer: Option<SocketAddr>, deadline: Instant) -> io::Result<Pending> {
-        socket.set_nonblocking(true)?;
-        #[cfg(target_vendor = "apple")]
-        socket.set_nosigpipe(true)?;
         let stage = Stage::Request {
             received: Vec::new(),
             scan: HeadScan::default(),
         };
         Ok(Pending {
-            socket,
-            peer,
+            transport: Box::new(Tcp::with_peer(socket, peer)?),
             deadline,
             stage,
         })
     }
 
     /// A client that is being told no, as far as that went without waiting.
-    pub fn refused(
-        socket: Socket,
-        peer: Option<SocketAddr>,
-        refusal: &RefusalResponse,
-    ) -> Option<Self> {
-        socket.set_nonblocking(true).ok()?;
+    pub fn refused(transport: Box<dyn Transport>, refusal: &RefusalResponse) -> Option<Self> {
         let stage = Stage::Refusal {
             bytes: refusal.to_bytes(),
             sent: 0,
         };
         let pending = Pending {
-            socket,
-            peer,
+            transport,
             deadline: Instant::now() + LINGER,
             stage,
         };
@@ -88,7 +78,7 @@ impl Pending {
 
     /// Says in the log what became of the client.
     pub fn log(&self, news: impl fmt::Display) {
-        log::debug!(target: "talkws::server", "client {}: {news}", PeerName(self.peer));
+        log::debug!(target: "talkws::server", "client {}: {news}", PeerName(self.transport.peer_addr()));
     }
 
     pub fn deadline(&self) -> Instant {
@@ -100,7 +90,7 @@ impl Pending {
             Stage::Request { .. } | Stage::Goodbye => libc::POLLIN,
             Stage::Refusal { .. } => libc::POLLOUT,
         };
-        entry(self.socket.as_raw_fd(), events)
+        entry(self.transport.as_raw_fd(), events)
     }
 
     /// What becomes of a client whose time is up.
@@ -109,7 +99,7 @@ impl Pending {
             Stage::Request { .. } => {
                 self.log("its request took too long");
                 let refusal = RefusalResponse::new(408, "The request took too long.\n");
-                Pending::refused(self.socket, self.peer, &refusal)
+                Pending::refused(self.transport, &refusal)
             }
             Stage::Refusal { .. } | Stage::Goodbye => None,
         }
@@ -130,23 +120,23 @@ impl Pending {
             let Stage::Request { received, scan } = &mut self.stage else {
                 return Verdict::Wait(self);
             };
-            match receive(&self.socket, &mut chunk) {
+            match receive(&*self.transport, &mut chunk) {
                 Ok([]) => return Verdict::Drop,
                 Ok(bytes) => received.extend_from_slice(bytes),
-                Err(error) => return self.unless_failed(&error),
+                Err(halt) => return self.unless_failed(&halt),
             }
             match shared.rules.read(scan, received) {
                 Progress::Incomplete => {}
                 Progress::Complete(size, upgrade) => {
                     let rest = received.split_off(size);
-                    let request = Request::new(self.socket, self.peer, *upgrade, rest, shared);
+                    let request = Request::new(self.transport, *upgrade, rest, shared);
                     return Verdict::Ready(Box::new(request));
                 }
                 Progress::Refuse(refusal) => {
                     let status = refusal.status;
                     log::debug!(
                         target: "talkws::server",
-                        "client {}: refused with {status}", PeerName(self.peer)
+                        "client {}: refused with {status}", PeerName(self.transport.peer_addr())
                     );
                     self.stage = Stage::Refusal {
                         bytes: refusal.to_bytes(),
@@ -164,46 +154,53 @@ impl Pending {
             return Verdict::Wait(self);
         };
         while *sent < bytes.len() {
-            match self.socket.send_with_flags(&bytes[*sent..], SEND_FLAGS) {
+            let rest = IoSlice::new(&bytes[*sent..]);
+            match self.transport.send(&[rest], now()) {
                 Ok(count) => {
                     *sent += count;
                     // Who takes the answer, however slowly, may go on.
                     self.deadline = Instant::now() + LINGER;
                 }
-                Err(error) => return self.unless_failed(&error),
+                Err(halt) => return self.unless_failed(&halt),
             }
         }
         self.stage = Stage::Goodbye;
-        match self.socket.shutdown(Shutdown::Write) {
-            Ok(()) => self.advance_goodbye(),
-            Err(_) => Verdict::Drop,
-        }
+        self.transport.shutdown(Shutdown::Write);
+        self.advance_goodbye()
     }
 
     fn advance_goodbye(self) -> Verdict {
         let mut chunk = [MaybeUninit::uninit(); 4096];
         // Others have something to say too: the rest is dropped in the next rounds.
         for _ in 0..16 {
-            match receive(&self.socket, &mut chunk) {
+            match receive(&*self.transport, &mut chunk) {
                 Ok([]) => return Verdict::Drop,
                 Ok(_) if Instant::now() >= self.deadline => return Verdict::Drop,
                 Ok(_) => {}
-                Err(error) => return self.unless_failed(&error),
+                Err(halt) => return self.unless_failed(&halt),
             }
         }
         Verdict::Wait(self)
     }
 
-    fn unless_failed(self, error: &io::Error) -> Verdict {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Verdict::Wait(self),
-            _ => Verdict::Drop,
+    fn unless_failed(self, halt: &Halt) -> Verdict {
+        match halt {
+            Halt::TimedOut | Halt::Interrupted => Verdict::Wait(self),
+            Halt::Failed(_) => Verdict::Drop,
         }
     }
 }
 
-fn receive<'a>(socket: &Socket, chunk: &'a mut [MaybeUninit<u8>]) -> io::Result<&'a [u8]> {
-    let length = socket.recv(chunk)?;
-    // SAFETY: `recv` has initialised that many bytes at the start of the chunk.
+/// The deadline of whoever must not wait.
+fn now() -> Deadline {
+    Duration::ZERO.into()
+}
+
+fn receive<'a>(
+    transport: &dyn Transport,
+    chunk: &'a mut [MaybeUninit<u8>],
+) -> Result<&'a [u8], Halt> {
+    let length = transport.receive(chunk, now())?;
+    // SAFETY: the transport has initialised that many bytes at the start of the chunk.
     Ok(unsafe { std::slice::from_raw_parts(chunk.as_ptr().cast::<u8>(), length) })
 }

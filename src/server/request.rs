@@ -7,8 +7,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::Socket;
-
 use super::pending::Pending;
 use super::{Mailbox, Shared};
 use crate::connection::{Connection, Opening};
@@ -18,7 +16,6 @@ use crate::head::{RequestHead, ResponseHead};
 use crate::options::{ConnectionLimits, RefuseOptions, UpgradeOptions};
 use crate::protocol::Role;
 use crate::protocol::handshake::server::{RefusalResponse, UpgradeRequest};
-use crate::transport::tcp::Tcp;
 use crate::transport::{Halt, Transport};
 
 /// A complete, well-formed request to become a WebSocket, not answered yet.
@@ -31,8 +28,7 @@ pub struct Request {
 }
 
 struct Waiting {
-    socket: Socket,
-    peer: Option<SocketAddr>,
+    transport: Box<dyn Transport>,
     upgrade: UpgradeRequest,
     /// What the client sent after its head.
     rest: Vec<u8>,
@@ -43,15 +39,13 @@ struct Waiting {
 
 impl Request {
     pub(super) fn new(
-        socket: Socket,
-        peer: Option<SocketAddr>,
+        transport: Box<dyn Transport>,
         upgrade: UpgradeRequest,
         rest: Vec<u8>,
         shared: &Shared,
     ) -> Self {
         let waiting = Waiting {
-            socket,
-            peer,
+            transport,
             upgrade,
             rest,
             limits: shared.options.limits,
@@ -96,12 +90,12 @@ impl Request {
 
     /// The client's address.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.waiting().peer
+        self.waiting().transport.peer_addr()
     }
 
     /// The address at which the client found this server.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.waiting().socket.local_addr().ok()?.as_socket()
+        self.waiting().transport.local_addr()
     }
 
     /// Whether the client asks for an upgrade, which all do unless
@@ -154,12 +148,10 @@ impl Request {
         // When this fails the request is dropped, and so refused.
         let (response, subprotocol) = self.waiting().upgrade.accept(&options)?;
         let waiting = self.waiting.take().expect("answering consumes the request");
-        let transport = Tcp::new(waiting.socket)
-            .map_err(|error| Error::io("upgrade: set up the socket", error))?;
         let deadline = deadline.into().or_sooner(waiting.timeout);
         let mut rest = response.as_slice();
         while !rest.is_empty() {
-            match transport.send(&[IoSlice::new(rest)], deadline) {
+            match waiting.transport.send(&[IoSlice::new(rest)], deadline) {
                 Ok(sent) => rest = &rest[sent..],
                 Err(Halt::Failed(source)) => {
                     let reason = "upgrade: the client has gone";
@@ -183,9 +175,8 @@ impl Request {
             response: None,
             subprotocol: subprotocol.map(Into::into),
         };
-        let transport = Box::new(transport);
         let (limits, rest) = (waiting.limits, &waiting.rest);
-        Connection::new(transport, Role::Server, limits, opening, rest)
+        Connection::new(waiting.transport, Role::Server, limits, opening, rest)
     }
 
     /// Refuses, with an HTTP status from 200 to 599 and a body, which is plain text unless a
@@ -213,12 +204,9 @@ impl Request {
 
     fn answer(&mut self, refusal: &RefusalResponse) {
         if let Some(Waiting {
-            socket,
-            peer,
-            mailbox,
-            ..
+            transport, mailbox, ..
         }) = self.waiting.take()
-            && let Some(refused) = Pending::refused(socket, peer, refusal)
+            && let Some(refused) = Pending::refused(transport, refusal)
         {
             mailbox.give_back(refused);
         }
@@ -237,7 +225,7 @@ impl Drop for Request {
 /// For event loops, which may wait for it, and must do nothing else with it. An upgrade keeps it.
 impl AsRawFd for Request {
     fn as_raw_fd(&self) -> RawFd {
-        self.waiting().socket.as_raw_fd()
+        self.waiting().transport.as_raw_fd()
     }
 }
 

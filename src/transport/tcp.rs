@@ -14,10 +14,10 @@ use crate::deadline::Deadline;
 
 /// No `SIGPIPE` when the peer is gone. macOS has an option of the socket instead, see `new`.
 #[cfg(not(target_vendor = "apple"))]
-pub const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
 /// See above.
 #[cfg(target_vendor = "apple")]
-pub const SEND_FLAGS: i32 = 0;
+const SEND_FLAGS: i32 = 0;
 
 /// A connected TCP socket, or one that was adopted, such as a Unix socket.
 #[derive(Debug)]
@@ -32,13 +32,18 @@ pub struct Tcp {
 impl Tcp {
     /// Takes a connected socket over.
     pub fn new(socket: Socket) -> io::Result<Self> {
+        let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
+        Self::with_peer(socket, peer)
+    }
+
+    /// Takes over a socket that was accepted from `peer`.
+    pub fn with_peer(socket: Socket, peer: Option<SocketAddr>) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
         if socket.local_addr()?.as_socket().is_some() {
             socket.set_tcp_nodelay(true)?;
         }
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
-        let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
         Ok(Tcp { socket, peer })
     }
 
@@ -64,6 +69,10 @@ impl Tcp {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if deadline.has_passed() && !deadline.is_interrupted() {
+                        // The call itself has just told that there is nothing without waiting.
+                        return Err(Halt::TimedOut);
+                    }
                     self.wait(wanted, deadline)?;
                 }
                 Err(error) => return Err(Halt::Failed(error)),
