@@ -3,6 +3,7 @@
 mod body;
 mod connect;
 mod stream;
+mod tls;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::head::RequestHead;
 use crate::options::DialOptions;
 use crate::protocol::Role;
 use crate::protocol::handshake::client::{Answer, ClientHandshake};
+use crate::transport::Transport;
 use crate::transport::tcp::Tcp;
 use crate::url::Url;
 
@@ -66,15 +68,19 @@ impl DialOptions {
         deadline: Deadline,
     ) -> Result<Connection> {
         let attempt = format!("dial {}", url.text);
-        if url.is_secure {
+        if url.is_secure && !cfg!(feature = "tls") {
             let reason = format!("{attempt}: wss needs TLS, which this build does not have");
             return Err(Error::Unsupported(reason.into()));
         }
         let (request, handshake) = ClientHandshake::request(url, self)?;
         let transport = Tcp::new(connect()?)
             .map_err(|error| Error::io(format!("{attempt}: set up the socket"), error))?;
+        let mut transport: Box<dyn Transport> = Box::new(transport);
+        if url.is_secure {
+            transport = tls::secure(transport, &url.host, &self.tls, &attempt, deadline)?;
+        }
         let stream = Stream {
-            transport: Box::new(transport),
+            transport,
             attempt: &attempt,
             deadline,
         };

@@ -34,6 +34,7 @@ use crate::message::{Message, MessageKind, Part};
 use crate::options::ConnectionLimits;
 use crate::protocol::Role;
 use crate::protocol::decoder::ControlPayload;
+use crate::tls::TlsInfo;
 use crate::transport::Transport;
 
 use aside::Aside;
@@ -41,7 +42,7 @@ use reader::Reader;
 use tally::Tally;
 use writer::{Piece, SentPing, Writer};
 
-pub(crate) use state::{PeerName, lock};
+pub(crate) use state::PeerName;
 pub use tally::Counters;
 
 /// An open WebSocket connection, of either role.
@@ -411,7 +412,7 @@ impl Connection {
         let holds_bytes = || {
             // Whoever is reading will find them.
             let reader = shared.reader.try_lock();
-            reader.is_some_and(|reader| reader.holds_bytes())
+            reader.is_some_and(|reader| reader.holds_bytes()) || shared.transport.holds_unread()
         };
         Pending {
             read: shared.phase() == Phase::Ended || is_aside() || holds_bytes(),
@@ -506,6 +507,11 @@ impl Connection {
     /// The address of this end.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.shared.transport.local_addr()
+    }
+
+    /// What was agreed upon with the peer, on a connection over TLS.
+    pub fn tls(&self) -> Option<TlsInfo> {
+        self.shared.transport.tls()
     }
 
     /// How long [`close`](Self::close) waits for the peer.

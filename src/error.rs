@@ -89,6 +89,13 @@ pub enum Error {
     },
     /// The call does not fit what the connection is in the middle of.
     InvalidState(Cow<'static, str>),
+    /// A TLS session could not be made, such as with a server whose certificate is not trusted.
+    Tls {
+        /// What was tried, on what.
+        attempt: Cow<'static, str>,
+        /// What is wrong, and what to do.
+        reason: Cow<'static, str>,
+    },
     /// There is no memory for what is named. Nothing is lost: call again once there is.
     NoMemory(&'static str),
 }
@@ -116,6 +123,7 @@ impl Error {
             Error::Aborted { .. } => -17,
             Error::InvalidState(_) => -18,
             Error::NoMemory(_) => -19,
+            Error::Tls { .. } => -22,
         }
     }
 
@@ -175,7 +183,9 @@ impl fmt::Display for Error {
             Error::TimedOut { attempt } => write!(f, "{attempt}: timed out"),
             Error::Interrupted { attempt } => write!(f, "{attempt}: interrupted"),
             Error::Refused(refusal) => refusal.fmt(f),
-            Error::Handshake { attempt, reason } => write!(f, "{attempt}: {reason}"),
+            Error::Handshake { attempt, reason } | Error::Tls { attempt, reason } => {
+                write!(f, "{attempt}: {reason}")
+            }
             Error::NoSubprotocol { attempt } => f.write_str(attempt),
             Error::Closed(info) => info.fmt(f),
             Error::ConnectionLost {

@@ -125,6 +125,7 @@ mod server;
 pub mod testing;
 #[cfg(not(feature = "testing"))]
 mod testing;
+mod tls;
 mod transport;
 #[doc(hidden)]
 pub mod url;
@@ -142,3 +143,4 @@ pub use options::{
 };
 pub use protocol::encoder::check_close;
 pub use server::{Listener, Request, listen};
+pub use tls::{ClientAuth, ClientTls, ServerTls, TlsInfo, TlsVersion};

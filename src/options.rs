@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue, ORIGIN};
 use socket2::Socket;
 
 use crate::error::{Error, Result};
+use crate::tls::{ClientTls, ServerTls};
 
 /// The longest request or response head, in bytes.
 pub const MAX_HEAD_SIZE: usize = 16 * 1024;
@@ -174,6 +175,7 @@ pub struct DialOptions {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) subprotocol_required: bool,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) tls: ClientTls,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -185,6 +187,7 @@ impl Default for DialOptions {
             subprotocols: Vec::new(),
             subprotocol_required: false,
             timeout: Some(Duration::from_secs(10)),
+            tls: ClientTls::default(),
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
@@ -234,6 +237,12 @@ impl DialOptions {
     /// `None` waits for ever.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
+        self
+    }
+
+    /// How to speak TLS with the server of a `wss` URL. Default: [`ClientTls::new`].
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = tls;
         self
     }
 }
@@ -308,6 +317,7 @@ pub struct ListenOptions {
     pub(crate) max_pending: usize,
     pub(crate) backlog: u16,
     pub(crate) plain_requests: bool,
+    pub(crate) tls: Option<ServerTls>,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -322,6 +332,7 @@ impl Default for ListenOptions {
             max_pending: 1024,
             backlog: 1024,
             plain_requests: false,
+            tls: None,
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
@@ -395,6 +406,12 @@ impl ListenOptions {
     /// [`refuse_with`](crate::Request::refuse_with). Default: no, they are answered with 426.
     pub fn plain_requests(mut self, enabled: bool) -> Self {
         self.plain_requests = enabled;
+        self
+    }
+
+    /// Speaks TLS with all clients, which a `wss` URL asks for. Default: no TLS.
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
         self
     }
 

@@ -3,6 +3,7 @@
 mod bind;
 mod pending;
 mod request;
+mod tls;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,12 +23,14 @@ use crate::error::{Error, Result};
 use crate::options::ListenOptions;
 use crate::protocol::handshake::server::Rules;
 use crate::testing::{Point, reach};
-use crate::transport::Halt;
+use crate::tls::ServerTls;
 use crate::transport::poll::{entry, poll, pollfd};
+use crate::transport::{Halt, lock};
 use crate::url::Url;
 
 use pending::{Pending, Verdict};
 pub use request::Request;
+use tls::Secure;
 
 /// How long the listener leaves new connections alone when the process, or the system, has no
 /// descriptors or memory left for them.
@@ -58,12 +61,20 @@ impl ListenOptions {
                 "a query has no meaning when listening",
             ));
         }
-        if url.is_secure {
+        if url.is_secure && !cfg!(feature = "tls") {
             let reason = format!(
                 "listen on {}: wss needs TLS, which this build does not have",
                 url.text
             );
             return Err(Error::Unsupported(reason.into()));
+        }
+        if url.is_secure != self.tls.is_some() {
+            let reason = if url.is_secure {
+                "wss needs a certificate and its key; set the option tls"
+            } else {
+                "with a certificate the scheme must be wss"
+            };
+            return Err(Error::invalid_url(&url.text, reason));
         }
         let sockets = bind::bind(&url, self)?;
         let cannot = |error| Error::io(format!("listen on {}", url.text), error);
@@ -71,7 +82,12 @@ impl ListenOptions {
         let address = address.ok_or_else(|| cannot(io::ErrorKind::AddrNotAvailable.into()))?;
         let route = url.has_path.then(|| url.uri.path().to_owned());
         let path = route.clone().unwrap_or_default();
-        let name = format!("ws://{}:{}{path}", bracketed(&url.host), address.port());
+        let scheme = if url.is_secure { "wss" } else { "ws" };
+        let name = format!(
+            "{scheme}://{}:{}{path}",
+            bracketed(&url.host),
+            address.port()
+        );
         self.start(name, address, route, sockets)
     }
 
@@ -102,10 +118,11 @@ impl ListenOptions {
         };
         let local = first.local_addr().map_err(cannot)?;
         let address = local.as_socket();
+        let scheme = if self.tls.is_some() { "wss" } else { "ws" };
         let name = match (address, local.as_pathname()) {
-            (Some(address), _) => format!("ws://{address}"),
-            (None, Some(path)) => format!("ws+unix:{}", path.display()),
-            (None, None) => "ws+unix:".to_owned(),
+            (Some(address), _) => format!("{scheme}://{address}"),
+            (None, Some(path)) => format!("{scheme}+unix:{}", path.display()),
+            (None, None) => format!("{scheme}+unix:"),
         };
         let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         self.start(name, address.unwrap_or(unspecified), None, sockets)
@@ -119,6 +136,10 @@ impl ListenOptions {
         sockets: Vec<Socket>,
     ) -> Result<Listener> {
         let cannot = |error| Error::io(format!("listen on {url}"), error);
+        let secure = match &self.tls {
+            Some(tls) => Some(Secure::new(tls)?),
+            None => None,
+        };
         let (waker, wakes) = UnixStream::pair().map_err(cannot)?;
         waker.set_nonblocking(true).map_err(cannot)?;
         wakes.set_nonblocking(true).map_err(cannot)?;
@@ -126,6 +147,7 @@ impl ListenOptions {
             url,
             address,
             rules: Rules::new(route, self),
+            secure,
             options: self.clone(),
             mailbox: Arc::new(Mailbox {
                 is_closed: AtomicBool::new(false),
@@ -172,6 +194,8 @@ struct Shared {
     url: String,
     address: SocketAddr,
     rules: Rules,
+    /// How to speak TLS, on a listener that does.
+    secure: Option<Secure>,
     options: ListenOptions,
     mailbox: Arc<Mailbox>,
     /// Who holds this polls; the others wait for their turn to.
@@ -250,8 +274,7 @@ impl Listener {
                 },
             }
         };
-        let mut handshakes =
-            crate::connection::lock(&self.shared.handshakes, deadline).map_err(halted)?;
+        let mut handshakes = lock(&self.shared.handshakes, deadline).map_err(halted)?;
         let mut rounds = 0;
         let mut late = 0;
         loop {
@@ -287,6 +310,27 @@ impl Listener {
         handshakes.pending.clear();
         handshakes.ready.clear();
         self.shared.mailbox.returned.lock().clear();
+    }
+
+    /// Reads the files of certificates and keys anew, and uses them with all clients that come from
+    /// now on; connections live on with what they have. After an error everything is as before.
+    /// [`Error::InvalidState`] on a listener without TLS.
+    pub fn reload_tls(&self) -> Result<()> {
+        self.secure("reload TLS")?.reload()
+    }
+
+    /// Speaks TLS as `tls` says with all clients that come from now on; connections live on with
+    /// what they have. After an error everything is as before. [`Error::InvalidState`] on a
+    /// listener without TLS.
+    pub fn replace_tls(&self, tls: ServerTls) -> Result<()> {
+        self.secure("replace TLS")?.replace(tls)
+    }
+
+    fn secure(&self, attempt: &str) -> Result<&Secure> {
+        self.shared.secure.as_ref().ok_or_else(|| {
+            let reason = format!("{attempt}: {} does not speak TLS", self.shared.url);
+            Error::InvalidState(reason.into())
+        })
     }
 
     /// The address that is listened on: the first one, when the host has several. They share
@@ -400,7 +444,9 @@ impl Handshakes {
                     }
                     let timeout = shared.options.handshake_timeout.min(LONGEST_HANDSHAKE);
                     let deadline = Instant::now() + timeout;
-                    if let Ok(pending) = Pending::new(socket, peer.as_socket(), deadline) {
+                    let is_secure = shared.secure.is_some();
+                    let pending = Pending::new(socket, peer.as_socket(), is_secure, deadline);
+                    if let Ok(pending) = pending {
                         // Its request has often come along.
                         self.advance(pending, true, Instant::now(), shared);
                     }

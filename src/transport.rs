@@ -3,6 +3,8 @@
 
 pub mod poll;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -10,7 +12,10 @@ use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::RawFd;
 
+use parking_lot::{Mutex, MutexGuard};
+
 use crate::deadline::Deadline;
+use crate::tls::TlsInfo;
 
 /// Why a transport stopped without doing what it was asked.
 #[derive(Debug)]
@@ -43,6 +48,12 @@ pub struct Readiness {
 /// initialised as it returns, and never more than the buffer has, and that it leaves none of the
 /// buffer less initialised than it was; callers rely on it.
 pub unsafe trait Transport: Send + Sync + fmt::Debug {
+    /// Makes the handshake that the stream needs before it carries bytes. A halt other than a
+    /// failure loses nothing of it: call again.
+    fn open(&self, _deadline: Deadline) -> Result<(), Halt> {
+        Ok(())
+    }
+
     /// Waits for bytes and puts them at the start of `buffer`; gives how many, 0 at the end of
     /// the stream. `buffer` must not be empty.
     fn receive(&self, buffer: &mut [MaybeUninit<u8>], deadline: Deadline) -> Result<usize, Halt>;
@@ -51,11 +62,26 @@ pub unsafe trait Transport: Send + Sync + fmt::Debug {
     /// many. Without a deadline it usually takes all.
     fn send(&self, pieces: &[IoSlice<'_>], deadline: Deadline) -> Result<usize, Halt>;
 
-    /// Waits until one of `wanted` is so.
+    /// Sends what [`send`](Transport::send) took and the stream below has not taken yet.
+    fn flush(&self, _deadline: Deadline) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    /// Whether there is something to [`flush`](Transport::flush).
+    fn has_unsent(&self) -> bool {
+        false
+    }
+
+    /// Waits until one of `wanted` is so. Only whoever may receive may wait to.
     fn wait(&self, wanted: Readiness, deadline: Deadline) -> Result<Readiness, Halt>;
 
     /// Whether bytes have come, or the end, that nobody has received. Waits for nothing.
     fn has_unread(&self) -> bool;
+
+    /// Whether bytes, or the end, have come that the descriptor does not tell of any more.
+    fn holds_unread(&self) -> bool {
+        false
+    }
 
     /// What an event loop may wait for.
     fn as_raw_fd(&self) -> RawFd;
@@ -68,4 +94,31 @@ pub unsafe trait Transport: Send + Sync + fmt::Debug {
 
     /// The address of this end, if the stream has one.
     fn local_addr(&self) -> Option<SocketAddr>;
+
+    /// What was agreed upon, if the stream is TLS.
+    fn tls(&self) -> Option<TlsInfo> {
+        None
+    }
+}
+
+/// Waits for a lock until `deadline`.
+pub fn lock<T>(mutex: &Mutex<T>, deadline: Deadline) -> Result<MutexGuard<'_, T>, Halt> {
+    if let Some(guard) = mutex.try_lock() {
+        return Ok(guard);
+    }
+    if deadline.is_unbounded() {
+        return Ok(mutex.lock());
+    }
+    loop {
+        let slice = deadline.slice().unwrap_or(Deadline::INTERRUPT_INTERVAL);
+        if let Some(guard) = mutex.try_lock_for(slice) {
+            return Ok(guard);
+        }
+        if deadline.is_interrupted() {
+            return Err(Halt::Interrupted);
+        }
+        if deadline.has_passed() {
+            return Err(Halt::TimedOut);
+        }
+    }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::protocol::Role;
+use crate::tls;
 use crate::transport::{Halt, Transport};
 
 /// A connected transport in the middle of an opening handshake.
@@ -48,11 +50,25 @@ impl Stream<'_> {
 
     /// The error for a halt while doing something.
     pub fn halted(&self, halt: Halt, doing: &str) -> Error {
-        let attempt = format!("{}: {doing}", self.attempt).into();
+        Self::stopped(halt, self.attempt, doing)
+    }
+
+    /// The error for a halt while doing something, as a part of `attempt`.
+    pub fn stopped(halt: Halt, attempt: &str, doing: &str) -> Error {
+        let trying = || format!("{attempt}: {doing}").into();
         match halt {
-            Halt::TimedOut => Error::TimedOut { attempt },
-            Halt::Interrupted => Error::Interrupted { attempt },
-            Halt::Failed(source) => self.lost(doing.into(), Some(Arc::new(source))),
+            Halt::TimedOut => Error::TimedOut { attempt: trying() },
+            Halt::Interrupted => Error::Interrupted { attempt: trying() },
+            Halt::Failed(source) => match tls::failure(&source, Role::Client) {
+                Some(reason) => Error::Tls {
+                    attempt: attempt.to_owned().into(),
+                    reason: reason.into(),
+                },
+                None => Error::ConnectionLost {
+                    reason: trying(),
+                    source: Some(Arc::new(source)),
+                },
+            },
         }
     }
 }

@@ -196,7 +196,9 @@ impl Shared {
             };
             writer.advance_unsent(sent);
         }
-        Ok(())
+        self.transport
+            .flush(deadline)
+            .map_err(|halt| self.note_failure(writer, halt))
     }
 
     fn send_some(

@@ -7,12 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::{Phase, Shared};
 use crate::close::{CloseInfo, ClosedBy};
-use crate::deadline::Deadline;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::protocol::Role;
 use crate::transport::Halt;
 
@@ -133,28 +130,6 @@ impl fmt::Display for PeerName {
         match self.0 {
             Some(address) => address.fmt(f),
             None => f.write_str("a peer that has gone"),
-        }
-    }
-}
-
-/// Waits for a lock until `deadline`.
-pub(crate) fn lock<T>(mutex: &Mutex<T>, deadline: Deadline) -> Result<MutexGuard<'_, T>, Halt> {
-    if let Some(guard) = mutex.try_lock() {
-        return Ok(guard);
-    }
-    if deadline.is_unbounded() {
-        return Ok(mutex.lock());
-    }
-    loop {
-        let slice = deadline.slice().unwrap_or(Deadline::INTERRUPT_INTERVAL);
-        if let Some(guard) = mutex.try_lock_for(slice) {
-            return Ok(guard);
-        }
-        if deadline.is_interrupted() {
-            return Err(Halt::Interrupted);
-        }
-        if deadline.has_passed() {
-            return Err(Halt::TimedOut);
         }
     }
 }

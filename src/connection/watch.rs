@@ -9,12 +9,11 @@ use std::sync::atomic::{Ordering, fence};
 use parking_lot::MutexGuard;
 
 use super::reader::{Patience, Reader};
-use super::state::lock;
 use super::{Phase, PingId, Shared, Status};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::message::Message;
-use crate::transport::Halt;
+use crate::transport::{Halt, lock};
 
 /// The reader's turn. Whoever gives it back tells those who watch.
 pub(super) struct ReaderTurn<'a> {

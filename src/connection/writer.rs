@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::MutexGuard;
 
 use super::sending::MAX_TOGETHER;
-use super::state::{Fuse, lock};
+use super::state::Fuse;
 use super::{Phase, PingId, Shared};
 use crate::close::ClosedBy;
 use crate::deadline::Deadline;
@@ -17,7 +17,7 @@ use crate::protocol::Role;
 use crate::protocol::decoder::ControlPayload;
 use crate::protocol::encoder::{Encoder, MAX_HEADER};
 use crate::protocol::utf8::Utf8;
-use crate::transport::Halt;
+use crate::transport::{Halt, lock};
 
 /// There is no memory to keep bytes that are to be sent later.
 pub(super) struct NoMemory;
@@ -298,7 +298,7 @@ impl Shared {
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        self.has_unsent.load(Ordering::Acquire)
+        self.has_unsent.load(Ordering::Acquire) || self.transport.has_unsent()
     }
 
     /// Sends what the stream takes of the accepted bytes, without waiting. False when somebody

@@ -12,6 +12,7 @@ use socket2::Socket;
 use super::{Request, Shared};
 use crate::connection::PeerName;
 use crate::deadline::Deadline;
+use crate::protocol::Role;
 use crate::protocol::handshake::HeadScan;
 use crate::protocol::handshake::server::{Progress, RefusalResponse};
 use crate::transport::poll::{entry, pollfd};
@@ -29,6 +30,10 @@ pub(super) struct Pending {
 }
 
 enum Stage {
+    /// Nothing has come yet of a client that is to speak TLS.
+    Greeting,
+    /// The TLS handshake is going on.
+    Opening,
     /// The request is coming in.
     Request { received: Vec<u8>, scan: HeadScan },
     /// The refusal is going out.
@@ -46,11 +51,26 @@ pub(super) enum Verdict {
     Ready(Box<Request>),
 }
 
-impl Pending {
-    pub fn new(socket: Socket, peer: Option<SocketAddr>, deadline: Instant) -> io::Result<Pending> {
-        let stage = Stage::Request {
+impl Stage {
+    fn request() -> Self {
+        Stage::Request {
             received: Vec::new(),
             scan: HeadScan::default(),
+        }
+    }
+}
+
+impl Pending {
+    pub fn new(
+        socket: Socket,
+        peer: Option<SocketAddr>,
+        is_secure: bool,
+        deadline: Instant,
+    ) -> io::Result<Pending> {
+        let stage = if is_secure {
+            Stage::Greeting
+        } else {
+            Stage::request()
         };
         Ok(Pending {
             transport: Box::new(Tcp::with_peer(socket, peer)?),
@@ -87,7 +107,10 @@ impl Pending {
 
     pub fn poll_entry(&self) -> pollfd {
         let events = match self.stage {
-            Stage::Request { .. } | Stage::Goodbye => libc::POLLIN,
+            Stage::Opening if self.transport.has_unsent() => libc::POLLIN | libc::POLLOUT,
+            Stage::Greeting | Stage::Opening | Stage::Request { .. } | Stage::Goodbye => {
+                libc::POLLIN
+            }
             Stage::Refusal { .. } => libc::POLLOUT,
         };
         entry(self.transport.as_raw_fd(), events)
@@ -101,6 +124,10 @@ impl Pending {
                 let refusal = RefusalResponse::new(408, "The request took too long.\n");
                 Pending::refused(self.transport, &refusal)
             }
+            Stage::Greeting | Stage::Opening => {
+                self.log("its TLS handshake took too long");
+                None
+            }
             Stage::Refusal { .. } | Stage::Goodbye => None,
         }
     }
@@ -108,9 +135,54 @@ impl Pending {
     /// Does what the socket allows without waiting.
     pub fn advance(self, shared: &Shared) -> Verdict {
         match self.stage {
+            Stage::Greeting => self.advance_greeting(shared),
+            Stage::Opening => self.advance_opening(shared),
             Stage::Request { .. } => self.advance_request(shared),
             Stage::Refusal { .. } => self.advance_refusal(),
             Stage::Goodbye => self.advance_goodbye(),
+        }
+    }
+
+    /// Makes a TLS session, unless what comes first is something else.
+    fn advance_greeting(mut self, shared: &Shared) -> Verdict {
+        let mut chunk = [MaybeUninit::uninit(); 4096];
+        let greeting = match receive(&*self.transport, &mut chunk) {
+            Ok([]) => return Verdict::Drop,
+            Ok(bytes) => bytes,
+            Err(halt) => return self.unless_failed(&halt),
+        };
+        // A method of HTTP, which is what somebody sends who has the scheme wrong.
+        if greeting[0].is_ascii_uppercase() {
+            self.log("asked without TLS");
+            let reason = "This server speaks TLS: use wss:// or https://.\n";
+            let refused = Pending::refused(self.transport, &RefusalResponse::new(400, reason));
+            return refused.map_or(Verdict::Drop, Verdict::Wait);
+        }
+        let Some(secure) = &shared.secure else {
+            return Verdict::Drop;
+        };
+        match secure.session(self.transport, greeting) {
+            Ok(transport) => self.transport = transport,
+            Err(_) => return Verdict::Drop,
+        }
+        self.stage = Stage::Opening;
+        self.advance_opening(shared)
+    }
+
+    fn advance_opening(mut self, shared: &Shared) -> Verdict {
+        match self.transport.open(now()) {
+            Ok(()) => {
+                self.stage = Stage::request();
+                self.advance_request(shared)
+            }
+            Err(Halt::Failed(error)) => {
+                match crate::tls::failure(&error, Role::Server) {
+                    Some(reason) => self.log(format_args!("no TLS session: {reason}")),
+                    None => self.log(format_args!("no TLS session: {error}")),
+                }
+                Verdict::Drop
+            }
+            Err(halt) => self.unless_failed(&halt),
         }
     }
 
@@ -163,6 +235,9 @@ impl Pending {
                 }
                 Err(halt) => return self.unless_failed(&halt),
             }
+        }
+        if let Err(halt) = self.transport.flush(now()) {
+            return self.unless_failed(&halt);
         }
         self.stage = Stage::Goodbye;
         self.transport.shutdown(Shutdown::Write);

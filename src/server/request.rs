@@ -16,6 +16,7 @@ use crate::head::{RequestHead, ResponseHead};
 use crate::options::{ConnectionLimits, RefuseOptions, UpgradeOptions};
 use crate::protocol::Role;
 use crate::protocol::handshake::server::{RefusalResponse, UpgradeRequest};
+use crate::tls::TlsInfo;
 use crate::transport::{Halt, Transport};
 
 /// A complete, well-formed request to become a WebSocket, not answered yet.
@@ -96,6 +97,12 @@ impl Request {
     /// The address at which the client found this server.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.waiting().transport.local_addr()
+    }
+
+    /// What was agreed upon with the client, on a listener with TLS; the client's certificates
+    /// among that.
+    pub fn tls(&self) -> Option<TlsInfo> {
+        self.waiting().transport.tls()
     }
 
     /// Whether the client asks for an upgrade, which all do unless

@@ -1,6 +1,8 @@
 //! What the integration tests share: pairs of connections, and peers that speak raw bytes.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[cfg(feature = "tls")]
+pub mod certificates;
 pub mod raw_peer;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
