@@ -193,6 +193,21 @@
 /// A message of bytes without further meaning.
 #define WS_BINARY 2
 
+/// A server asks no client for a certificate.
+#define WS_CLIENT_AUTH_NONE 0
+
+/// It asks; who shows none is welcome too.
+#define WS_CLIENT_AUTH_OPTIONAL 1
+
+/// It asks, and turns away who shows none.
+#define WS_CLIENT_AUTH_REQUIRED 2
+
+/// TLS 1.2 (RFC 5246).
+#define WS_TLS_1_2 2
+
+/// TLS 1.3 (RFC 8446).
+#define WS_TLS_1_3 3
+
 /// Nothing at all.
 #define WS_LOG_OFF 0
 
@@ -379,6 +394,9 @@ typedef void (*ws_log_callback)(int32_t level, const char *target, const char *m
 /// What was asked for is not there: no such header, no query, no subprotocol, no close yet.
 #define WS_NOT_FOUND -21
 
+/// A TLS session could not be made, such as with a server whose certificate is not trusted.
+#define WS_TLS -22
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -407,11 +425,13 @@ int32_t ws_has(int32_t feature);
 /// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
 /// @param err      where to tell a failure, or NULL.
 /// @return         `WS_OK`;
-///                 `WS_INVALID_ARGUMENT`, `WS_INVALID_URL`, `WS_UNSUPPORTED` (wss://): nothing was
-///                 tried;
+///                 `WS_INVALID_ARGUMENT`, `WS_INVALID_URL`, `WS_UNSUPPORTED` (wss:// in a build
+///                 without TLS): nothing was tried;
 ///                 `WS_RESOLVE`: there is no such host;
 ///                 `WS_IO`: no connection to it, such as when nobody listens there;
 ///                 `WS_TIMED_OUT`: the time passed;
+///                 `WS_TLS`: no TLS session with it, such as when its certificate is not
+///                 trusted; `err` says why;
 ///                 `WS_REFUSED`: the server answered, but not with an upgrade. `err` has its HTTP
 ///                 status;
 ///                 `WS_HANDSHAKE`: its answer breaks the rules;
@@ -434,8 +454,9 @@ ws_status ws_dial(const char *url,
 /// @param listener  where to put the listener, which you end with `ws_listener_close`.
 /// @param err       where to tell a failure, or NULL.
 /// @return          `WS_OK`;
-///                  `WS_INVALID_ARGUMENT`, `WS_INVALID_URL`, `WS_UNSUPPORTED` (wss://): nothing was
-///                  tried;
+///                  `WS_INVALID_ARGUMENT`, `WS_INVALID_URL` (also wss:// without a certificate, see
+///                  `ws_options_add_certificate`), `WS_UNSUPPORTED` (wss:// in a build without
+///                  TLS): nothing was tried;
 ///                  `WS_RESOLVE`: there is no such host;
 ///                  `WS_IO`: the system does not allow it, such as when the port is taken;
 ///                  `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
@@ -724,6 +745,64 @@ ws_status ws_close_info(ws_conn ws,
                         int32_t *closed_by,
                         struct ws_message *reason,
                         struct ws_error *err);
+
+/// The version of TLS that the two ends agreed upon.
+///
+/// @param ws       a connection.
+/// @param version  where to put `WS_TLS_1_2` or `WS_TLS_1_3`.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`, `WS_NOT_FOUND` (it is not TLS), `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`,
+///                 `WS_REFUSED` (a dial that was refused), `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_tls_version(ws_conn ws, int32_t *version, struct ws_error *err);
+
+/// Whether an earlier TLS session was resumed.
+///
+/// @param ws       a connection.
+/// @param resumed  where to put 1 or 0.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_tls_version`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_tls_resumed(ws_conn ws, int32_t *resumed, struct ws_error *err);
+
+/// The cipher suite that the two ends agreed upon, such as "TLS13_AES_128_GCM_SHA256".
+///
+/// @param ws      a connection.
+/// @param cipher  where to put its name.
+/// @param err     where to tell a failure, or NULL.
+/// @return        as `ws_tls_version`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_tls_cipher(ws_conn ws, struct ws_message *cipher, struct ws_error *err);
+
+/// A certificate that the other end showed, in DER.
+///
+/// @param ws           a connection; also one that waits for `ws_upgrade`.
+/// @param index        0 for its own, then those above it.
+/// @param certificate  where to put it.
+/// @param err          where to tell a failure, or NULL.
+/// @return             as `ws_tls_version`, and `WS_NOT_FOUND` past the last one: a client may show
+///                     none.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_peer_certificate(ws_conn ws,
+                              size_t index,
+                              struct ws_message *certificate,
+                              struct ws_error *err);
+
+/// Reads the files of certificates, keys, authorities and revocation lists anew, and uses them with
+/// all clients that come from now on; connections live on with what they have.
+///
+/// @param listener  a listener at a wss:// URL.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`; after anything else all is as before: `WS_IO`, `WS_INVALID_ARGUMENT`
+///                  (what is in the files), `WS_INVALID_STATE` (it does not speak TLS),
+///                  `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_listener_reload(ws_listener listener, struct ws_error *err);
 
 /// Waits for the next message and puts it into `msg`, whose memory grows as needed and is used
 /// again from read to read, as getline(3) does it.
@@ -1216,6 +1295,190 @@ ws_status ws_options_set_reuse_address(struct ws_options *options,
 ws_status ws_options_set_reuse_port(struct ws_options *options,
                                     int32_t enabled,
                                     struct ws_error *err);
+
+/// Adds a certificate and its private key: `ws_listen` shows it to clients, which a wss:// URL needs;
+/// `ws_dial` shows the one added last to a server that asks for one. With several, a client gets the
+/// first that is valid for the name it asks for (SNI; RFC 6066, 3), or else the first of all. The
+/// files are read now; `ws_listen` and `ws_listener_reload` read them again. Default: none.
+///
+/// @param options  options.
+/// @param chain    a PEM file with the certificate and those above it, its own first.
+/// @param key      a PEM file with the private key, not encrypted. It may be the same file.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`;
+///                 `WS_INVALID_ARGUMENT`: there is none in it, it is broken, or the key is another;
+///                 `WS_IO`: the file cannot be read; `WS_UNSUPPORTED`: this build has no TLS;
+///                 `WS_BAD_HANDLE` (not options, or freed already), `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_add_certificate(struct ws_options *options,
+                                     const char *chain,
+                                     const char *key,
+                                     struct ws_error *err);
+
+/// Like `ws_options_add_certificate`, from memory.
+///
+/// @param options    options.
+/// @param chain      PEM with the certificate and those above it, its own first.
+/// @param chain_len  its length in bytes.
+/// @param key        PEM with the private key, not encrypted.
+/// @param key_len    its length in bytes.
+/// @param err        where to tell a failure, or NULL.
+/// @return           as `ws_options_add_certificate`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_add_certificate_pem(struct ws_options *options,
+                                         const char *chain,
+                                         size_t chain_len,
+                                         const char *key,
+                                         size_t key_len,
+                                         struct ws_error *err);
+
+/// Trusts certificate authorities: `ws_dial` to make certificates of servers, instead of those of
+/// the system (see `ws_options_use_system_cas`); `ws_listen` to make certificates of clients (see
+/// `ws_options_set_client_auth`). May be called again for more. Default: those of the system, for
+/// `ws_dial`.
+///
+/// @param options  options.
+/// @param path     a PEM file with their certificates.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`;
+///                 `WS_INVALID_ARGUMENT`: there is none in it, or it is broken;
+///                 `WS_IO`: the file cannot be read; `WS_UNSUPPORTED`: this build has no TLS;
+///                 `WS_BAD_HANDLE` (not options, or freed already), `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_add_ca_file(struct ws_options *options,
+                                 const char *path,
+                                 struct ws_error *err);
+
+/// Like `ws_options_add_ca_file`, from memory.
+///
+/// @param options  options.
+/// @param pem      PEM with their certificates.
+/// @param len      its length in bytes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_ca_file`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_add_ca_pem(struct ws_options *options,
+                                const char *pem,
+                                size_t len,
+                                struct ws_error *err);
+
+/// Whether `ws_dial` trusts the certificate authorities of the system. Default: yes, unless
+/// `ws_options_add_ca_file` or `ws_options_add_ca_pem` named others.
+///
+/// @param options  options.
+/// @param enabled  0: no; anything else: yes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`, `WS_BAD_HANDLE` (not options, or freed already), `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_use_system_cas(struct ws_options *options,
+                                    int32_t enabled,
+                                    struct ws_error *err);
+
+/// Turns away a peer whose certificate, or one of those above it, is revoked by a list
+/// (RFC 5280, 5). Certificates of authorities without a list pass; a list that is out of date fails.
+/// May be called again for more. Default: none.
+///
+/// @param options  options.
+/// @param path     a PEM file with lists.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`;
+///                 `WS_INVALID_ARGUMENT`: there is none in it, or it is broken;
+///                 `WS_IO`: the file cannot be read; `WS_UNSUPPORTED`: this build has no TLS;
+///                 `WS_BAD_HANDLE` (not options, or freed already), `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_add_crl_file(struct ws_options *options,
+                                  const char *path,
+                                  struct ws_error *err);
+
+/// Like `ws_options_add_crl_file`, from memory.
+///
+/// @param options  options.
+/// @param pem      PEM with lists.
+/// @param len      its length in bytes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_crl_file`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_add_crl_pem(struct ws_options *options,
+                                 const char *pem,
+                                 size_t len,
+                                 struct ws_error *err);
+
+/// Sets the name, or IP address, that the server's certificate must be valid for, and that `ws_dial`
+/// asks for (SNI; RFC 6066, 3). Default: the host of the URL.
+///
+/// @param options  options.
+/// @param name     such as "chat.example.org".
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_UNSUPPORTED` (this build has no TLS),
+///                 `WS_BAD_HANDLE` (not options, or freed already), `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_server_name(struct ws_options *options,
+                                     const char *name,
+                                     struct ws_error *err);
+
+/// Sets the oldest version of TLS that is spoken. Default: `WS_TLS_1_2`.
+///
+/// @param options  options.
+/// @param oldest   `WS_TLS_1_2` or `WS_TLS_1_3`.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE` (not options, or freed already),
+///                 `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_tls_min_version(struct ws_options *options,
+                                         int32_t oldest,
+                                         struct ws_error *err);
+
+/// Lets `ws_dial` accept only a server whose own certificate has this key, besides all else that is
+/// checked. May be called again for others, one of which must be met. Default: any key.
+///
+/// @param options  options.
+/// @param pin      the SHA-256 of the certificate's SubjectPublicKeyInfo in base64, perhaps after
+///                 "sha256//", as curl has it. The error for a wrong one tells the right one.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE` (not options, or freed already),
+///                 `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_add_pin(struct ws_options *options, const char *pin, struct ws_error *err);
+
+/// Lets `ws_dial` accept any certificate of the server, whoever made it and whatever its name and
+/// date: then anybody on the way can read and change everything. For tests; or with
+/// `ws_options_add_pin`, which still counts, for a server with a certificate of its own making.
+/// Default: 0.
+///
+/// @param options   options.
+/// @param accepted  0: no; anything else: yes.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, `WS_BAD_HANDLE` (not options, or freed already), `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_danger_accept_any_certificate(struct ws_options *options,
+                                                   int32_t accepted,
+                                                   struct ws_error *err);
+
+/// Whether `ws_listen` asks clients for certificates, which the authorities of
+/// `ws_options_add_ca_file` must have made; see `ws_peer_certificate`. Default:
+/// `WS_CLIENT_AUTH_NONE`.
+///
+/// @param options  options.
+/// @param auth     `WS_CLIENT_AUTH_NONE`, `WS_CLIENT_AUTH_OPTIONAL` or `WS_CLIENT_AUTH_REQUIRED`.
+/// @param err      where to tell a failure, or NULL.
+/// @return         `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE` (not options, or freed already),
+///                 `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_client_auth(struct ws_options *options,
+                                     int32_t auth,
+                                     struct ws_error *err);
 
 /// Says who gets what the library logs: one callback for the process, in place of any before it,
 /// which is not running any more when this returns. Without one the library is silent.

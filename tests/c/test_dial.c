@@ -54,10 +54,6 @@ static void a_url_that_is_none_is_named(void) {
     CHECK(strstr(fails(WS_INVALID_URL, "ws://a b/").message, "a b") != NULL);
 }
 
-static void tls_is_not_in_this_build(void) {
-    fails(WS_UNSUPPORTED, "wss://127.0.0.1:1/");
-}
-
 static void a_host_that_is_not_there_is_named(void) {
     CHECK(strstr(fails(WS_RESOLVE, "ws://no-such-host.invalid/").message, "no-such-host.invalid"));
 }
@@ -116,7 +112,6 @@ int main(void) {
     const check_case cases[] = {
         TEST(what_no_dial_could_use_is_an_invalid_argument),
         TEST(a_url_that_is_none_is_named),
-        TEST(tls_is_not_in_this_build),
         TEST(a_host_that_is_not_there_is_named),
         TEST(a_port_that_nobody_listens_on_is_refused_by_the_system),
         TEST(a_refusal_tells_the_http_status),

@@ -21,11 +21,13 @@ use crate::status::ws_status;
 /// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
 /// @param err      where to tell a failure, or NULL.
 /// @return         `WS_OK`;
-///                 `WS_INVALID_ARGUMENT`, `WS_INVALID_URL`, `WS_UNSUPPORTED` (wss://): nothing was
-///                 tried;
+///                 `WS_INVALID_ARGUMENT`, `WS_INVALID_URL`, `WS_UNSUPPORTED` (wss:// in a build
+///                 without TLS): nothing was tried;
 ///                 `WS_RESOLVE`: there is no such host;
 ///                 `WS_IO`: no connection to it, such as when nobody listens there;
 ///                 `WS_TIMED_OUT`: the time passed;
+///                 `WS_TLS`: no TLS session with it, such as when its certificate is not
+///                 trusted; `err` says why;
 ///                 `WS_REFUSED`: the server answered, but not with an upgrade. `err` has its HTTP
 ///                 status;
 ///                 `WS_HANDSHAKE`: its answer breaks the rules;
@@ -47,9 +49,10 @@ pub unsafe extern "C" fn ws_dial(
         let url = unsafe { arguments::text(url, "dial: url is NULL", "dial: url is not UTF-8")? };
         memory::check()?;
         let choices = choices(options)?;
-        let conn = match choices.dial.dial(url) {
+        let keeps_refusal = choices.keeps_refusal;
+        let conn = match choices.dial().dial(url) {
             Ok(connection) => Conn::dialled(connection),
-            Err(refusal @ Error::Refused(_)) if choices.keeps_refusal => Conn::refused(refusal),
+            Err(refusal @ Error::Refused(_)) if keeps_refusal => Conn::refused(refusal),
             Err(error) => return Err(error.into()),
         };
         let number = handles().add_connection(conn)?;

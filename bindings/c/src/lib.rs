@@ -28,6 +28,7 @@ pub mod message;
 pub mod options;
 pub mod reading;
 pub mod server;
+pub mod session;
 pub mod status;
 #[cfg(feature = "testing")]
 mod testing;

@@ -33,7 +33,7 @@ pub const WS_CLOSED_BY_PEER: i32 = 2;
 ///
 /// `text` is NULL or was begun by the caller, `err` is NULL or has the room, and nobody else uses
 /// them meanwhile.
-unsafe fn text(
+pub(crate) unsafe fn text(
     ws: ws_conn,
     text: *mut ws_message,
     err: *mut ws_error,

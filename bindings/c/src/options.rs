@@ -6,13 +6,16 @@
 pub mod handshake;
 pub mod limits;
 pub mod sockets;
+pub mod tls;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::{DialOptions, Error, ListenOptions, RefuseOptions, UpgradeOptions};
+use engine::{
+    ClientTls, DialOptions, Error, ListenOptions, RefuseOptions, ServerTls, UpgradeOptions,
+};
 use once_cell::sync::Lazy;
 
 use crate::error::{Failure, ws_error};
@@ -39,6 +42,25 @@ pub(crate) struct Choices {
     /// How many subprotocols were named: an upgrade takes one.
     pub subprotocols: usize,
     pub keeps_refusal: bool,
+    pub client_tls: ClientTls,
+    pub server_tls: ServerTls,
+    pub has_certificate: bool,
+}
+
+impl Choices {
+    /// How to dial.
+    pub fn dial(self) -> DialOptions {
+        self.dial.tls(self.client_tls)
+    }
+
+    /// How to listen: with TLS when there is a certificate to show.
+    pub fn listen(self) -> ListenOptions {
+        if self.has_certificate {
+            self.listen.tls(self.server_tls)
+        } else {
+            self.listen
+        }
+    }
 }
 
 type Entry = Arc<Mutex<Choices>>;

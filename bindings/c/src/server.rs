@@ -25,8 +25,9 @@ pub type ws_listener = u64;
 /// @param listener  where to put the listener, which you end with `ws_listener_close`.
 /// @param err       where to tell a failure, or NULL.
 /// @return          `WS_OK`;
-///                  `WS_INVALID_ARGUMENT`, `WS_INVALID_URL`, `WS_UNSUPPORTED` (wss://): nothing was
-///                  tried;
+///                  `WS_INVALID_ARGUMENT`, `WS_INVALID_URL` (also wss:// without a certificate, see
+///                  `ws_options_add_certificate`), `WS_UNSUPPORTED` (wss:// in a build without
+///                  TLS): nothing was tried;
 ///                  `WS_RESOLVE`: there is no such host;
 ///                  `WS_IO`: the system does not allow it, such as when the port is taken;
 ///                  `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
@@ -45,7 +46,7 @@ pub unsafe extern "C" fn ws_listen(
         let url =
             unsafe { arguments::text(url, "listen: url is NULL", "listen: url is not UTF-8")? };
         memory::check()?;
-        let listener_of = choices(options)?.listen.listen(url)?;
+        let listener_of = choices(options)?.listen().listen(url)?;
         let number = handles().add_listener(listener_of)?;
         // SAFETY: not NULL, and the caller's to be written.
         unsafe { listener.write(number) };

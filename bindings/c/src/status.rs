@@ -56,9 +56,11 @@ pub const WS_NO_MEMORY: ws_status = -19;
 pub const WS_INTERNAL: ws_status = -20;
 /// What was asked for is not there: no such header, no query, no subprotocol, no close yet.
 pub const WS_NOT_FOUND: ws_status = -21;
+/// A TLS session could not be made, such as with a server whose certificate is not trusted.
+pub const WS_TLS: ws_status = -22;
 
 /// Every status, and what `ws_strerror` says of it.
-const TEXTS: [&CStr; 22] = [
+const TEXTS: [&CStr; 23] = [
     c"no error",
     c"invalid argument",
     c"bad handle: closed, of another kind, or never opened",
@@ -81,6 +83,7 @@ const TEXTS: [&CStr; 22] = [
     c"out of memory",
     c"internal error of libtalkws",
     c"what was asked for is not there",
+    c"no TLS session could be made",
 ];
 
 /// Names a status: a short text in English, for a message when there is no `ws_error`, which says
@@ -186,6 +189,13 @@ mod tests {
             (WS_ABORTED, Error::Aborted { attempt: attempt() }),
             (WS_INVALID_STATE, Error::InvalidState("".into())),
             (WS_NO_MEMORY, Error::NoMemory("")),
+            (
+                WS_TLS,
+                Error::Tls {
+                    attempt: attempt(),
+                    reason: "".into(),
+                },
+            ),
         ];
         for (status, error) in table {
             assert_eq!(error.status(), status, "{error:?}");
@@ -200,10 +210,10 @@ mod tests {
         };
         assert_eq!(text(WS_OK), c"no error");
         assert_eq!(text(WS_INTERNAL), c"internal error of libtalkws");
-        for known in WS_NOT_FOUND..=WS_OK {
+        for known in WS_TLS..=WS_OK {
             assert_ne!(text(known), c"unknown status", "{known}");
         }
-        for unknown in [1, WS_NOT_FOUND - 1, i32::MIN, i32::MAX] {
+        for unknown in [1, WS_TLS - 1, i32::MIN, i32::MAX] {
             assert_eq!(text(unknown), c"unknown status", "{unknown}");
         }
     }

@@ -42,5 +42,8 @@ pub extern "C" fn ws_version() -> *const c_char {
 /// Threads: any, at any time. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn ws_has(feature: i32) -> i32 {
-    guard::or(0, || Some(i32::from(feature == WS_FEATURE_KEEPALIVE)))
+    guard::or(0, || {
+        let has_tls = feature == WS_FEATURE_TLS && cfg!(feature = "tls");
+        Some(i32::from(has_tls || feature == WS_FEATURE_KEEPALIVE))
+    })
 }

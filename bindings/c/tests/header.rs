@@ -6,13 +6,14 @@ const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/talkws.
 const RENEW: &str = "TALKWS_WRITE_HEADER=1 cargo test -p talkws-c --test header";
 
 /// In the order in which a program meets what they declare.
-const SOURCES: [&str; 19] = [
+const SOURCES: [&str; 21] = [
     "arguments",
     "version",
     "client",
     "server",
     "connection",
     "look",
+    "session",
     "reading",
     "writing",
     "closing",
@@ -25,6 +26,7 @@ const SOURCES: [&str; 19] = [
     "options/handshake",
     "options/limits",
     "options/sockets",
+    "options/tls",
     "log",
 ];
 
