@@ -100,9 +100,17 @@
 //! never with the length that a header claims; the largest message allowed is 16 MiB unless
 //! [`ListenOptions::max_message_size`] or [`DialOptions::max_message_size`] says otherwise.
 //!
+//! # TLS
+//!
+//! With the feature `tls`, which is on by default, [`dial`] takes `wss` URLs: the server's certificate must
+//! be valid for the host, and lead to an authority that the system trusts; [`ClientTls`] chooses
+//! otherwise. A listener with a [`ServerTls`] has a `wss` URL. Everything else is the same: full duplex,
+//! deadlines, closing. A stream that ends without TLS's `close_notify` (RFC 8446, 6.1) before the closing
+//! handshake is truncated, and [`Error::ConnectionLost`]. [`Connection::tls`] tells what was agreed upon.
+//!
 //! # Not yet
 //!
-//! `wss` (TLS), permessage-deflate and proxies are not there yet; `wss` URLs give [`Error::Unsupported`]. A
+//! permessage-deflate and proxies are not there yet. A
 //! Unix socket that the program has made itself can be used: [`DialOptions::dial_on`] and
 //! [`ListenOptions::listen_on`]. The crate needs a Unix (Linux, macOS, a BSD).
 

@@ -141,7 +141,6 @@ def test_another_address_may_be_connected_to(echo_server: talkws.Server) -> None
         ("ws://[::1/", talkws.InvalidURI),
         ("ws:///", talkws.InvalidURI),
         ("", talkws.InvalidURI),
-        ("wss://127.0.0.1/", NotImplementedError),
     ],
 )
 def test_what_is_no_uri_is_said_before_anything_is_opened(

@@ -5,11 +5,12 @@ use std::sync::Mutex;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use talkws::DialOptions;
+use talkws::{ClientTls, DialOptions};
 
 use crate::arguments;
 use crate::connection::Open;
 use crate::error::{exception, to_python};
+use crate::tls::ClientTLS;
 use crate::wait::wait_or_give_up;
 
 /// A connection that was dialled, for a :class:`talkws.ClientConnection` to be made of.
@@ -36,6 +37,8 @@ impl Dialled {
     uri,
     *,
     descriptor,
+    tls,
+    server_hostname,
     origin,
     subprotocols,
     headers,
@@ -50,6 +53,8 @@ pub fn dial(
     py: Python<'_>,
     uri: &str,
     descriptor: Option<RawFd>,
+    tls: Option<&ClientTLS>,
+    server_hostname: Option<&str>,
     origin: Option<&Bound<'_, PyString>>,
     subprotocols: Option<&Bound<'_, PyAny>>,
     headers: Option<&Bound<'_, PyAny>>,
@@ -68,6 +73,11 @@ pub fn dial(
         options = options.keepalive(interval, timeout);
     }
     let raised = |error| to_python(py, &error);
+    let mut tls = tls.map_or_else(ClientTls::new, |tls| tls.0.clone());
+    if let Some(name) = server_hostname {
+        tls = tls.server_name(name).map_err(raised)?;
+    }
+    options = options.tls(tls);
     for (name, value) in arguments::headers(headers)? {
         options = options.header(&name, value).map_err(raised)?;
     }

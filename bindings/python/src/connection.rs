@@ -16,7 +16,7 @@ use crate::payload::Payload;
 use crate::pending::PendingConnection;
 use crate::pinging::{self, PongEvent};
 use crate::wait::{wait, wait_or_give_up};
-use crate::{ending, handshake, receiving, sending};
+use crate::{ending, handshake, receiving, sending, tls};
 
 /// The native part of a connection: see :class:`talkws.Connection`.
 #[pyclass(module = "talkws._talkws", frozen, subclass, weakref)]
@@ -360,6 +360,16 @@ impl Connection {
         let make = || Ok::<_, PyErr>(handshake::response(py, head, b"")?.unbind());
         let response = self.response.get_or_try_init(py, make)?;
         Ok(Some(response.clone_ref(py)))
+    }
+
+    /// What was agreed upon with the other end, as a :class:`talkws.TLSInfo`; ``None`` without TLS.
+    #[getter]
+    fn tls<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let info = match (self.open.get(), &self.pending) {
+            (Some(open), _) => open.core.tls(),
+            (None, pending) => pending.as_ref().and_then(|pending| pending.get().tls()),
+        };
+        tls::info(py, info)
     }
 
     /// The address of this end, as ``socket.getsockname()`` gives it; ``None`` for a Unix socket.

@@ -41,6 +41,7 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
             Ok(response) => exception(py, "InvalidStatus", (response, text)),
             Err(error) => error,
         },
+        Error::Tls { .. } => tls_error(py, &text),
         Error::Handshake { .. } => exception(py, "InvalidMessage", (text,)),
         Error::NoSubprotocol { .. } => exception(py, "NegotiationError", (text,)),
         Error::ConnectionLost {
@@ -72,6 +73,16 @@ pub fn cause(py: Python<'_>, error: &Error) -> PyErr {
         Error::ConnectionLost { source: None, .. } => PyEOFError::new_err(text),
         _ => to_python(py, error),
     }
+}
+
+/// What `ssl` raises, so that programs may go on to catch it.
+fn tls_error(py: Python<'_>, text: &str) -> PyErr {
+    let make = || {
+        let class = py.import("ssl")?.getattr("SSLError")?;
+        // SSL_ERROR_SSL.
+        class.call1((1, text))
+    };
+    make().map_or_else(|error| error, PyErr::from_value)
 }
 
 /// `OSError`, or the subclass that belongs to its errno.

@@ -15,6 +15,7 @@ mod pending;
 mod pinging;
 mod receiving;
 mod sending;
+mod tls;
 mod wait;
 
 use pyo3::prelude::*;
@@ -38,6 +39,8 @@ mod _talkws {
     use crate::pending::PendingConnection;
     #[pymodule_export]
     use crate::pinging::PongEvent;
+    #[pymodule_export]
+    use crate::tls::{ClientTLS, ServerTLS};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -11,6 +11,7 @@ use crate::arguments;
 use crate::error::to_python;
 use crate::log;
 use crate::pending::PendingConnection;
+use crate::tls::ServerTLS;
 use crate::wait::wait_in_turns;
 
 /// How ``origins`` says what is the default.
@@ -23,6 +24,7 @@ const SAME_HOST: &str = "same-host";
     url,
     *,
     descriptors,
+    tls,
     origins,
     subprotocols,
     require_subprotocol,
@@ -38,6 +40,7 @@ pub fn listen(
     py: Python<'_>,
     url: &str,
     descriptors: Option<Vec<RawFd>>,
+    tls: Option<&ServerTLS>,
     origins: Origins,
     subprotocols: Option<&Bound<'_, PyAny>>,
     require_subprotocol: bool,
@@ -53,6 +56,7 @@ pub fn listen(
     };
     let sockets = descriptors.map(own).transpose()?;
     let raised = |error| to_python(py, &error);
+    let tls = tls.map(|tls| tls.0.clone());
     let mut options = ListenOptions::new()
         .origins(origins.0)
         .require_subprotocol(require_subprotocol)
@@ -65,6 +69,9 @@ pub fn listen(
     }
     for name in arguments::strings("subprotocols", subprotocols)? {
         options = options.subprotocol(&name).map_err(raised)?;
+    }
+    if let Some(tls) = tls {
+        options = options.tls(tls);
     }
     // Waits for a name to be resolved, if the host is one.
     let listened = py.detach(|| match sockets {
@@ -143,6 +150,18 @@ impl Listener {
     /// Stop listening. Ends every :meth:`accept`; clients that were not accepted are dropped.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.core.close());
+    }
+
+    /// Read the files of certificates and keys anew, and use them with all clients that come from
+    /// now on; connections live on with what they have.
+    ///
+    /// Raises:
+    ///     ValueError: If what is in the files cannot be used. All is as before then.
+    ///     OSError: If a file cannot be read. All is as before then.
+    ///     ConcurrencyError: If this listener does not speak TLS.
+    fn reload_tls(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.core.reload_tls())
+            .map_err(|error| to_python(py, &error))
     }
 
     /// The URL to connect to, with the actual port.

@@ -7,12 +7,13 @@ use std::sync::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
-use talkws::{RefuseOptions, RequestHead, UpgradeOptions};
+use talkws::{RefuseOptions, RequestHead, TlsInfo, UpgradeOptions};
 
 use crate::arguments;
 use crate::error::{exception, to_python};
 use crate::handshake;
 use crate::payload::Payload;
+use crate::tls;
 
 /// A client's request for a connection, to be looked at and answered. Made by
 /// :meth:`Listener.accept`.
@@ -23,6 +24,7 @@ use crate::payload::Payload;
 pub struct PendingConnection {
     head: RequestHead,
     is_upgrade: bool,
+    tls: Option<TlsInfo>,
     pub local: Option<SocketAddr>,
     pub remote: Option<SocketAddr>,
     pub max_queue: usize,
@@ -36,6 +38,7 @@ impl PendingConnection {
         PendingConnection {
             head: request.head().clone(),
             is_upgrade: request.is_upgrade(),
+            tls: request.tls(),
             local: request.local_addr(),
             remote: request.peer_addr(),
             max_queue,
@@ -58,6 +61,10 @@ impl PendingConnection {
     pub fn take(&self, py: Python<'_>, attempt: &str) -> PyResult<talkws::Request> {
         let waiting = self.waiting().take();
         waiting.ok_or_else(|| answered(py, attempt))
+    }
+
+    pub fn tls(&self) -> Option<TlsInfo> {
+        self.tls.clone()
     }
 
     pub fn descriptor(&self, py: Python<'_>) -> PyResult<RawFd> {
@@ -171,6 +178,12 @@ impl PendingConnection {
             None => return Err(answered(py, "upgrade")),
         };
         handshake::response(py, &head.map_err(|error| to_python(py, &error))?, b"")
+    }
+
+    /// What was agreed upon with the client, as a :class:`talkws.TLSInfo`; ``None`` without TLS.
+    #[getter(tls)]
+    fn tls_info<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        tls::info(py, self.tls())
     }
 
     /// Whether the client asks for an upgrade to a WebSocket.

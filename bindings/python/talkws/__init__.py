@@ -39,9 +39,11 @@ up, ``OSError`` for the network, and ``ValueError`` or ``TypeError`` for argumen
 from __future__ import annotations
 
 from ._talkws import (
+    ClientTLS,
     Listener,
     PendingConnection,
     PongEvent,
+    ServerTLS,
     __version__,
 )
 from .auth import (
@@ -116,6 +118,9 @@ from .server import (
     serve,
     unix_serve,
 )
+from .tls import (
+    TLSInfo,
+)
 from .typing import (
     Data,
     DataLike,
@@ -127,6 +132,7 @@ from .typing import (
 
 __all__ = [
     "ClientConnection",
+    "ClientTLS",
     "Close",
     "CloseCode",
     "ConcurrencyError",
@@ -175,10 +181,12 @@ __all__ = [
     "SecurityError",
     "Server",
     "ServerConnection",
+    "ServerTLS",
     "State",
     "StatusLike",
     "StatusLineTooLong",
     "Subprotocol",
+    "TLSInfo",
     "TooManyFragments",
     "TooManyHeaders",
     "WebSocketException",

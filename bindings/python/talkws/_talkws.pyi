@@ -1,6 +1,7 @@
 # What each of these does stands in its docstring, which comes from the Rust sources.
 
 from collections.abc import Sequence
+from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, final, overload
 
@@ -9,14 +10,17 @@ from typing_extensions import Buffer, Self, disjoint_base
 from .handshake import Request, Response
 from .headers import Headers, HeadersLike
 from .server import ServerConnection
+from .tls import TLSInfo
 from .typing import Data, DataLike, Message
 
 __all__ = [
+    "ClientTLS",
     "Connection",
     "Dialled",
     "Listener",
     "PendingConnection",
     "PongEvent",
+    "ServerTLS",
     "__version__",
     "check_close",
     "dial",
@@ -74,6 +78,8 @@ class Connection:
     @property
     def response(self) -> Response | None: ...
     @property
+    def tls(self) -> TLSInfo | None: ...
+    @property
     def local_address(self) -> Any: ...
     @property
     def remote_address(self) -> Any: ...
@@ -117,6 +123,8 @@ class PendingConnection:
     @property
     def is_upgrade(self) -> bool: ...
     @property
+    def tls(self) -> TLSInfo | None: ...
+    @property
     def path(self) -> str: ...
     @property
     def query(self) -> str | None: ...
@@ -135,6 +143,7 @@ class PendingConnection:
 class Listener:
     def accept(self, timeout: float | None = None) -> PendingConnection: ...
     def close(self) -> None: ...
+    def reload_tls(self) -> None: ...
     @property
     def url(self) -> str: ...
     @property
@@ -150,10 +159,40 @@ class Listener:
     def __iter__(self) -> Self: ...
     def __next__(self) -> PendingConnection: ...
 
+@final
+class ClientTLS:
+    def __new__(
+        cls,
+        *,
+        ca_file: str | PathLike[str] | None = None,
+        ca_data: bytes | None = None,
+        system_cas: bool | None = None,
+        crl_file: str | PathLike[str] | None = None,
+        certificate: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
+        minimum_version: str = "TLSv1.2",
+        pins: Sequence[str] | None = None,
+        danger_accept_any_certificate: bool = False,
+    ) -> Self: ...
+
+@final
+class ServerTLS:
+    def __new__(
+        cls,
+        certificates: tuple[str | PathLike[str], str | PathLike[str]]
+        | Sequence[tuple[str | PathLike[str], str | PathLike[str]]],
+        *,
+        client_auth: str = "none",
+        client_ca_file: str | PathLike[str] | None = None,
+        crl_file: str | PathLike[str] | None = None,
+        minimum_version: str = "TLSv1.2",
+    ) -> Self: ...
+
 def dial(
     uri: str,
     *,
     descriptor: int | None,
+    tls: ClientTLS | None,
+    server_hostname: str | None,
     origin: str | None,
     subprotocols: Sequence[str] | None,
     headers: HeadersLike | None,
@@ -167,6 +206,7 @@ def listen(
     url: str,
     *,
     descriptors: Sequence[int] | None,
+    tls: ServerTLS | None,
     origins: Sequence[str] | Literal["same-host"] | None,
     subprotocols: Sequence[str] | None,
     require_subprotocol: bool,

@@ -19,6 +19,7 @@ from .connection import Connection
 from .exceptions import InvalidMessage, InvalidStatus
 from .headers import Headers, HeadersLike
 from .options import MaxQueue, MaxSize, max_queue_of, max_size_of, refuse_unsupported
+from .tls import ClientSSL, client_tls_of
 from .typing import LoggerLike, PathLike
 
 __all__ = [
@@ -56,7 +57,7 @@ def connect(
     uri: str,
     *,
     sock: socket.socket | None = ...,
-    ssl: ssl_module.SSLContext | None = ...,
+    ssl: ClientSSL = ...,
     server_hostname: str | None = ...,
     origin: str | None = ...,
     extensions: Sequence[Any] | None = ...,
@@ -82,7 +83,7 @@ def connect(
     uri: str,
     *,
     sock: socket.socket | None = None,
-    ssl: ssl_module.SSLContext | None = None,
+    ssl: ClientSSL = None,
     server_hostname: str | None = None,
     origin: str | None = None,
     extensions: Sequence[Any] | None = None,
@@ -116,6 +117,12 @@ def connect(
         uri: Where to connect.
         sock: A socket that is connected already, which the connection takes over: it
             is closed here. ``uri`` is what the request asks for all the same.
+        ssl: How to speak TLS with the server of a ``wss`` URI: a :class:`ClientTLS`; or what
+            :func:`ssl.create_default_context` makes, of which the certificate authorities, the
+            versions and whether the server is verified are taken over. A certificate that was
+            loaded into a context cannot be read, and is not shown: pass a :class:`ClientTLS`.
+        server_hostname: The name that the server's certificate must be valid for, if it is not
+            the host of ``uri``.
         origin: Value of the ``Origin`` header, as a browser sends it.
         subprotocols: Subprotocols to offer, the preferred one first.
         compression: ``None``: not there yet.
@@ -137,14 +144,15 @@ def connect(
         kwargs: What else :func:`socket.create_connection` takes: ``source_address`` to connect
             from, ``address`` to connect to instead of the host and port of ``uri``.
 
-    ``ssl``, ``server_hostname``, ``extensions``, ``proxy``, ``proxy_ssl`` and
-    ``proxy_server_hostname`` are not there yet, and say so.
+    ``extensions``, ``proxy``, ``proxy_ssl`` and ``proxy_server_hostname`` are not there yet, and
+    say so.
 
     Raises:
         InvalidURI: If ``uri`` is not a URI of a WebSocket.
         InvalidStatus: If the server refuses; the exception holds its answer.
         InvalidHandshake: If the server's answer breaks the rules of the opening handshake.
-        OSError: If the network fails.
+        OSError: If the network fails. ``ssl.SSLError`` is one: if there is no TLS session, such
+            as with a server whose certificate is not trusted.
         TimeoutError: If ``open_timeout`` passes.
         NotImplementedError: If something is asked for that is not there yet.
     """
@@ -174,8 +182,6 @@ def connect(
             **kwargs,
         )
     refuse_unsupported(
-        ssl=ssl,
-        server_hostname=server_hostname,
         extensions=extensions,
         compression=compression,
         proxy=proxy,
@@ -187,9 +193,11 @@ def connect(
         headers.setdefault("User-Agent", user_agent_header)
     if isinstance(sock, ssl_module.SSLSocket):
         raise NotImplementedError(
-            "sock: TLS is not there yet, and this is an SSLSocket"
+            "sock: an SSLSocket has made its TLS session already; pass the socket below it, and"
+            " a wss URI"
         )
     message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)
+    tls = client_tls_of(ssl)
     _talkws.listen_to_core()
     started = time.monotonic()
     if sock is None and kwargs:
@@ -202,6 +210,8 @@ def connect(
         dialled = _talkws.dial(
             uri,
             descriptor=None if sock is None else sock.fileno(),
+            tls=tls,
+            server_hostname=server_hostname,
             origin=origin,
             subprotocols=subprotocols,
             headers=headers,
@@ -225,10 +235,11 @@ def _open_socket(
     """A socket that is connected as `kwargs` say; none when `uri` cannot be dialled anyway."""
     try:
         parts = urlsplit(uri)
-        host, port = parts.hostname, parts.port or 80
+        default = 443 if parts.scheme == "wss" else 80
+        host, port = parts.hostname, parts.port or default
     except ValueError:
         return None
-    if parts.scheme != "ws" or host is None:
+    if parts.scheme not in {"ws", "wss"} or host is None:
         return None
     kwargs.setdefault("address", (host, port))
     kwargs.setdefault("timeout", timeout)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from . import _talkws
 from .options import MaxQueue, max_queue_of
+from .tls import server_tls_of
 
 __all__ = ["listen"]
 
@@ -14,6 +15,7 @@ __all__ = ["listen"]
 def listen(
     url: str,
     *,
+    ssl: _talkws.ServerTLS | None = None,
     origins: Sequence[str] | Literal["same-host"] | None = "same-host",
     subprotocols: Sequence[str] | None = None,
     open_timeout: float | None = 10.0,
@@ -36,6 +38,7 @@ def listen(
 
     Args:
         url: Where to listen.
+        ssl: A :class:`ServerTLS`, to speak TLS with all clients: then ``url`` begins with ``wss``.
         origins: From which web pages browsers may connect; others get 403. ``"same-host"``: those
             of this very server. A sequence: these origins. ``None``: all. A client that sends no
             ``Origin`` is no browser, and not concerned.
@@ -57,6 +60,7 @@ def listen(
     return _talkws.listen(
         url,
         descriptors=None,
+        tls=server_tls_of(ssl),
         origins=origins,
         subprotocols=subprotocols,
         require_subprotocol=False,

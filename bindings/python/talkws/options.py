@@ -13,8 +13,6 @@ MaxSize = Union[int, None, tuple[Optional[int], Optional[int]]]
 MaxQueue = Union[int, None, tuple[Optional[int], Optional[int]]]
 
 _NOT_YET = {
-    "ssl": "TLS is not there yet; put a proxy that speaks TLS, such as nginx, in front",
-    "server_hostname": "TLS is not there yet, and this is the name in its handshake",
     "compression": "permessage-deflate is not there yet; leave this out, or pass None",
     "proxy": "proxies are not there yet; pass a socket that is connected through one as sock",
     "proxy_ssl": "proxies are not there yet; pass a connected socket as sock",

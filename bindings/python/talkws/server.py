@@ -22,6 +22,7 @@ from .handshake import Request, Response, response_to
 from .opening import FAILED, Opener
 from .options import MaxQueue, MaxSize, max_queue_of, max_size_of, refuse_unsupported
 from .sockets import create_servers
+from .tls import server_tls_of
 from .typing import LoggerLike, PathLike, StatusLike
 
 if TYPE_CHECKING:
@@ -133,6 +134,10 @@ class Server:
     def socket(self) -> socket.socket:
         """The first of the sockets."""
         return self.sockets[0]
+
+    def reload_tls(self) -> None:
+        """Read the files of certificates and keys anew: see :meth:`Listener.reload_tls`."""
+        self._listener.reload_tls()
 
     @property
     def port(self) -> int:
@@ -329,7 +334,7 @@ def serve(
     port: int | None = None,
     *,
     sock: socket.socket | None = None,
-    ssl: ssl_module.SSLContext | None = None,
+    ssl: _talkws.ServerTLS | None = None,
     origins: Origins = "same-host",
     extensions: Sequence[Any] | None = None,
     subprotocols: Sequence[str] | None = None,
@@ -366,6 +371,7 @@ def serve(
             for every interface.
         port: The port; ``0`` or ``None`` takes a free one, see :attr:`Server.port`.
         sock: A socket that listens already, instead of host and port.
+        ssl: A :class:`ServerTLS`, to speak TLS with all clients.
         origins: From which web pages browsers may connect; others get 403. ``"same-host"``: those
             of this very server, and programs that are no browsers. A sequence: these origins,
             as ``str`` or compiled patterns, and with ``None`` in it those who name no origin.
@@ -394,14 +400,15 @@ def serve(
         kwargs: What else :func:`socket.create_server` takes: ``family``, ``backlog``,
             ``reuse_port``, ``dualstack_ipv6``.
 
-    ``ssl`` and ``extensions`` are not there yet, and say so.
+    ``extensions`` are not there yet, and say so.
 
     Raises:
         OSError: If the system does not allow it, or the address is in use.
         NotImplementedError: If something is asked for that is not there yet.
     """
-    refuse_unsupported(ssl=ssl, extensions=extensions, compression=compression)
+    refuse_unsupported(extensions=extensions, compression=compression)
     message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)
+    tls = server_tls_of(ssl)
     logger = logging.getLogger("talkws.server") if logger is None else logger
     opener = Opener(
         origins=None if origins == "same-host" else origins,
@@ -418,7 +425,7 @@ def serve(
         raise ValueError("serve: sock excludes host, port, and what makes a socket")
     elif isinstance(sock, ssl_module.SSLSocket):
         raise NotImplementedError(
-            "sock: TLS is not there yet, and this is an SSLSocket"
+            "sock: this is an SSLSocket; pass a plain one, and talkws.ServerTLS as ssl"
         )
     else:
         sockets = [sock]
@@ -426,6 +433,7 @@ def serve(
     try:
         listener = _talkws.listen(
             "",
+            tls=tls,
             descriptors=[listening.fileno() for listening in sockets],
             origins=origins if origins == "same-host" else None,
             # Whoever selects may also select none.
