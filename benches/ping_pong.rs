@@ -4,7 +4,12 @@
 //!
 //! Prints the median time of a round trip over all rounds, its ratio to raw TCP (raw / it, so
 //! that 1.00 is as fast as TCP itself), and the processor time of both ends for each message. The
-//! machine's own noise hits all three alike, because every round runs all of them.
+//! machine's own noise hits all three alike, because every round runs all of them. Then the same for
+//! wss, beside rustls alone.
+
+#[cfg(feature = "tls")]
+#[path = "ping_pong/tls.rs"]
+mod tls;
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -12,7 +17,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use talkws::{Deadline, Message, MessageKind, UpgradeOptions};
+use talkws::{Deadline, DialOptions, Listener, Message, MessageKind, UpgradeOptions};
 use tungstenite::WebSocket;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
@@ -104,6 +109,7 @@ impl Peer for Tungstenite {
 }
 
 struct Talkws {
+    name: &'static str,
     client: talkws::Connection,
     answer: Message,
 }
@@ -111,7 +117,12 @@ struct Talkws {
 impl Talkws {
     fn start() -> Self {
         let listener = talkws::listen("ws://127.0.0.1:0").unwrap();
+        Talkws::echo("talkws", &listener, &DialOptions::new())
+    }
+
+    fn echo(name: &'static str, listener: &Listener, dial: &DialOptions) -> Self {
         let url = listener.url().to_owned();
+        let listener = listener.clone();
         thread::spawn(move || {
             let ws = listener
                 .accept()
@@ -126,7 +137,8 @@ impl Talkws {
             {}
         });
         Talkws {
-            client: talkws::dial(&url).unwrap(),
+            name,
+            client: dial.dial(&url).unwrap(),
             answer: Message::default(),
         }
     }
@@ -134,7 +146,7 @@ impl Talkws {
 
 impl Peer for Talkws {
     fn name(&self) -> &'static str {
-        "talkws"
+        self.name
     }
 
     fn round_trip(&mut self, kind: MessageKind, payload: &str) {
@@ -215,6 +227,12 @@ fn main() {
                 Box::new(Talkws::start()),
             ];
             measure(&mut peers, kind, &payload, rounds, round_time);
+            #[cfg(feature = "tls")]
+            {
+                let mut peers: Vec<Box<dyn Peer>> =
+                    vec![Box::new(tls::RawTls::start(size)), Box::new(tls::talkws())];
+                measure(&mut peers, kind, &payload, rounds, round_time);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use support::raw_peer::{BINARY, FINAL, RawPeer};
-use talkws::{Deadline, Error, ListenOptions, Message, UpgradeOptions};
+use talkws::{Deadline, DialOptions, Error, ListenOptions, Listener, Message, UpgradeOptions};
 
 struct Counting;
 
@@ -40,6 +40,8 @@ static ALLOCATOR: Counting = Counting;
 fn the_heap_sees_little() {
     steady_reading_and_writing_does_not_allocate();
     an_idle_connection_costs_less_than_a_kilobyte();
+    #[cfg(feature = "tls")]
+    an_idle_connection_over_tls_costs_less_than_6_kilobytes();
     memory_grows_with_bytes_received_not_with_claims();
 }
 
@@ -65,14 +67,38 @@ fn steady_reading_and_writing_does_not_allocate() {
 }
 
 fn an_idle_connection_costs_less_than_a_kilobyte() {
-    const COUNT: usize = 100;
     let listener = ListenOptions::new().listen("ws://127.0.0.1:0").unwrap();
+    let each = idle_connection(&listener, &DialOptions::new());
+    println!("{each} bytes of heap for each idle connection");
+    assert!(each < 1024, "{each} bytes of heap for each idle connection");
+}
+
+#[cfg(feature = "tls")]
+fn an_idle_connection_over_tls_costs_less_than_6_kilobytes() {
+    let ca = support::certificates::Authority::new();
+    let identity = ca.issue(&["127.0.0.1"]);
+    let server = talkws::ServerTls::new()
+        .certificate_pem(&identity.chain, &identity.key)
+        .unwrap();
+    let listener = ListenOptions::new()
+        .tls(server)
+        .listen("wss://127.0.0.1:0")
+        .unwrap();
+    let client = talkws::ClientTls::new().ca_pem(ca.pem()).unwrap();
+    let each = idle_connection(&listener, &DialOptions::new().tls(client));
+    println!("{each} bytes of heap for each idle connection over TLS");
+    assert!(each < 6 * 1024, "{each} bytes of heap for each of them");
+}
+
+/// The heap that an idle connection costs, on average of both ends.
+fn idle_connection(listener: &Listener, dial: &DialOptions) -> usize {
+    const COUNT: usize = 100;
     let url = listener.url().to_owned();
     let mut clients = Vec::with_capacity(COUNT);
     let mut servers = Vec::with_capacity(COUNT);
     let mut open = |message: &mut Message| {
-        let url = url.clone();
-        let dialing = std::thread::spawn(move || talkws::dial(&url).unwrap());
+        let (url, dial) = (url.clone(), dial.clone());
+        let dialing = std::thread::spawn(move || dial.dial(&url).unwrap());
         let server = listener
             .accept()
             .unwrap()
@@ -95,9 +121,7 @@ fn an_idle_connection_costs_less_than_a_kilobyte() {
     open(&mut message);
     let before = LIVE.load(Ordering::SeqCst);
     (1..COUNT).for_each(|_| open(&mut message));
-    let each = (LIVE.load(Ordering::SeqCst) - before) / (2 * (COUNT - 1));
-    println!("{each} bytes of heap for each idle connection");
-    assert!(each < 1024, "{each} bytes of heap for each idle connection");
+    (LIVE.load(Ordering::SeqCst) - before) / (2 * (COUNT - 1))
 }
 
 fn memory_grows_with_bytes_received_not_with_claims() {
