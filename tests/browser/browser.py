@@ -35,7 +35,7 @@ def find(*names: str) -> str:
 
 
 @contextmanager
-def browser() -> Iterator[webdriver.Chrome]:
+def browser(*arguments: str) -> Iterator[webdriver.Chrome]:
     """A browser with a profile of its own, which reaches nothing but this machine."""
     options = webdriver.ChromeOptions()
     options.binary_location = find(*BROWSERS)
@@ -47,6 +47,7 @@ def browser() -> Iterator[webdriver.Chrome]:
         # In containers it is small, and the browser dies when it is full.
         "--disable-dev-shm-usage",
         "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost",
+        *arguments,
     ):
         options.add_argument(argument)
     if os.geteuid() == 0:
