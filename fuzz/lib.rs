@@ -4,3 +4,5 @@
 pub mod fuzz_targets;
 #[path = "../tests/support/oracle.rs"]
 pub mod oracle;
+#[path = "../tests/support/wss_conversation.rs"]
+pub mod wss_conversation;

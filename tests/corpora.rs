@@ -5,6 +5,9 @@ mod fuzz_targets;
 #[allow(dead_code, reason = "tests/oracle.rs uses the rest")]
 #[path = "support/oracle.rs"]
 mod oracle;
+#[cfg(feature = "tls")]
+#[path = "support/wss_conversation.rs"]
+mod wss_conversation;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -13,7 +16,7 @@ use fuzz_targets::TARGETS;
 
 fn replay(name: &str) {
     let (_, target) = TARGETS
-        .into_iter()
+        .iter()
         .find(|(target, _)| *target == name)
         .expect("a target of that name");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -56,6 +59,13 @@ fn client_handshake() {
     replay("client_handshake");
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn wss_split() {
+    replay("wss_split");
+}
+
+#[cfg(feature = "tls")]
 #[test]
 fn every_corpus_belongs_to_a_target() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");

@@ -18,11 +18,13 @@ use super::oracle::{MIN_LIMIT, compare, decode, pieces};
 pub type Target = fn(&[u8]);
 
 /// The name and the body of each target; a corpus stands in the folder of that name.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: &[(&str, Target)] = &[
     ("decoder_oracle", decoder_oracle),
     ("decoder_split", decoder_split),
     ("server_handshake", server_handshake),
     ("client_handshake", client_handshake),
+    #[cfg(feature = "tls")]
+    ("wss_split", wss_split),
 ];
 
 /// Our decoder and tungstenite agree.
@@ -42,6 +44,22 @@ pub fn decoder_split(input: &[u8]) {
         let divided = decode(case.role(), case.limit(), case.bytes, cuts);
         assert_eq!(divided, whole, "divided by {cuts:?}");
     }
+}
+
+/// A conversation over wss is the same however its bytes are divided, and a falsified byte makes
+/// no message another one.
+#[cfg(feature = "tls")]
+pub fn wss_split(input: &[u8]) {
+    let Some(case) = Case::new(input) else { return };
+    let cut = [case.choice / 2];
+    let messages: Vec<&[u8]> = pieces(case.bytes, &cut)
+        .map(|(piece, _)| piece)
+        .take(32)
+        .collect();
+    // Somewhere in the handshake, or in the messages after it.
+    let at = case.bytes.iter().map(|&byte| usize::from(byte)).sum();
+    let falsified = (case.choice & 1 == 1).then_some(at);
+    super::wss_conversation::converse(&messages, case.cuts, falsified);
 }
 
 /// A server's verdict about a request is the same however it is divided, and what it upgrades
