@@ -62,6 +62,12 @@ pub unsafe trait Transport: Send + Sync + fmt::Debug {
     /// many. Without a deadline it usually takes all.
     fn send(&self, pieces: &[IoSlice<'_>], deadline: Deadline) -> Result<usize, Halt>;
 
+    /// How many bytes it is best to give to [`send`](Transport::send) at a time, by who must copy
+    /// them first.
+    fn piece_size(&self) -> usize {
+        512 * 1024
+    }
+
     /// Sends what [`send`](Transport::send) took and the stream below has not taken yet.
     fn flush(&self, _deadline: Deadline) -> Result<(), Halt> {
         Ok(())

@@ -24,9 +24,6 @@ const ON_STACK: usize = 4096;
 /// Frames that wait to leave together take this much at most, and leave when it is full.
 pub(super) const MAX_TOGETHER: usize = 64 * 1024;
 
-/// A client masks this much, sends it, and goes on with the next piece.
-const PIECE: usize = 512 * 1024;
-
 impl Shared {
     /// A server's frame: header and payload as they are.
     pub(super) fn send_plain(
@@ -77,7 +74,7 @@ impl Shared {
     ) -> Result<(), Halt> {
         // `with_capacity` would move the whole array once more.
         let mut bytes: SmallVec<[u8; ON_STACK]> = SmallVec::new();
-        let mut piece_size = payload.len().min(PIECE);
+        let mut piece_size = payload.len().min(self.transport.piece_size());
         if bytes.try_reserve_exact(MAX_HEADER + piece_size).is_err() {
             // Without memory it takes more system calls, and goes all the same.
             piece_size = piece_size.min(SMALL);

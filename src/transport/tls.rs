@@ -33,8 +33,10 @@ const CHUNK: usize = 2 * (MAX_RECORD + OVERHEAD);
 /// The least: what follows a short message may as well come along.
 const SMALL_CHUNK: usize = 4 * 1024;
 
-/// So much is sealed, then sent, then the next so much.
-const BATCH: usize = 4 * MAX_RECORD;
+/// So much is sealed, then sent, then the next so much: three full records, which go into one
+/// segment of a loopback's TCP. With a little more than a segment every batch would wake the peer
+/// twice.
+const BATCH: usize = 3 * (MAX_RECORD + OVERHEAD);
 
 /// A TLS session over a byte stream.
 pub struct Tls {
@@ -357,10 +359,12 @@ unsafe impl Transport for Tls {
             // Once it is sealed it is sent, sooner or later; so only when there is room.
             self.inner.wait(SENDABLE, deadline)?;
         }
+        let size: usize = pieces.iter().map(|piece| piece.len()).sum();
+        turn.reserve(size).map_err(Halt::Failed)?;
         let mut records = Records::new(pieces);
         loop {
             let mut is_last = false;
-            while turn.len() < BATCH {
+            while turn.len() + MAX_RECORD + OVERHEAD <= BATCH {
                 let Some(payload) = records.next() else {
                     is_last = true;
                     break;
@@ -457,6 +461,10 @@ unsafe impl Transport for Tls {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         self.inner.local_addr()
+    }
+
+    fn piece_size(&self) -> usize {
+        3 * MAX_RECORD
     }
 
     fn tls(&self) -> Option<TlsInfo> {

@@ -12,6 +12,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 use rustls::{ClientConfig, CommonState, HandshakeKind, ProtocolVersion, ServerConfig};
 
+use super::BATCH;
 use crate::tls::{TlsInfo, TlsVersion};
 
 /// The most that one record carries (RFC 8446, 5.1).
@@ -92,6 +93,13 @@ impl Sealed {
     #[cfg(test)]
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
+    }
+
+    /// Makes room for records that carry `size` bytes, or for a batch of them.
+    pub fn reserve(&mut self, size: usize) -> io::Result<()> {
+        let records = size / MAX_RECORD + 1;
+        self.room((size + records * OVERHEAD).min(BATCH))?;
+        Ok(())
     }
 
     /// Room for `size` bytes behind what is there.
