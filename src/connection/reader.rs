@@ -176,7 +176,8 @@ impl Shared {
         let kind = self.read_payload(&mut payload, deadline);
         match kind {
             Ok(kind) => message.replace(kind, payload),
-            Err(_) => message.replace(MessageKind::Binary, Vec::new()),
+            // Empty by now: its memory is for the next read.
+            Err(_) => message.replace(MessageKind::Binary, payload),
         }
         kind.map(drop)
     }
