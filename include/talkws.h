@@ -250,7 +250,7 @@ typedef uint64_t ws_listener;
 /// Begin with `ws_message msg = WS_MESSAGE_INIT;`, use it as often as you like, and give its memory
 /// back with one `ws_message_free`. A call that fails leaves it empty. What you do to `data`, `len`
 /// and `type` harms nothing: a parser may move `data` along. The fields after them are the
-/// library's.
+/// library's. A copy of it has the same memory: go on with one of the two, and forget the other.
 typedef struct ws_message {
     /// The payload, valid until this message is used again. `data[len]` is always 0, after
     /// binary messages and failed reads too, so text without a NUL inside is a C string. NULL
@@ -308,6 +308,10 @@ typedef struct ws_counters {
 /// "talkws::server", `user` is what was given to `ws_set_log`. The texts are valid during the call.
 /// It is called by whichever thread has something to say, by several at once; what it does itself
 /// with the library is not logged. It must return.
+///
+/// It is called in the middle of what it hears of: there, to read from, write to or close that very
+/// connection, or to accept on or close that listener, may wait for ever. Leave that to another
+/// thread, or until the call has returned.
 typedef void (*ws_log_callback)(int32_t level, const char *target, const char *message, void *user);
 
 /// All is well.
