@@ -133,7 +133,7 @@ impl Connection {
         };
         let pending = pending.get();
         let options: UpgradeOptions = PendingConnection::upgrade_options(py, subprotocol, headers)?;
-        let request = pending.take(py, "upgrade")?;
+        let request = pending.take_to_upgrade(py, &options)?;
         let upgrade = |deadline| request.upgrade_within(options, deadline);
         let core = wait_or_give_up(py, upgrade)?.map_err(raised)?;
         // The request is taken once, so this is set once.
