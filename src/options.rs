@@ -33,7 +33,7 @@ pub(crate) struct Keepalive {
 impl Keepalive {
     /// None for an interval of zero. Spans are rounded up to a millisecond, and no longer than 49
     /// days.
-    fn new(interval: Duration, timeout: Duration) -> Option<Self> {
+    pub fn new(interval: Duration, timeout: Duration) -> Option<Self> {
         let milliseconds =
             |span: Duration| u32::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
         (!interval.is_zero()).then(|| Keepalive {
