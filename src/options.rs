@@ -426,7 +426,7 @@ impl UpgradeOptions {
         Self::default()
     }
 
-    /// Adds a header to the response.
+    /// Adds a header to the response, which may have 16 KiB in all.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self> {
         self.headers.push(checked_header(name, value.as_ref())?);
         Ok(self)

@@ -347,6 +347,14 @@ impl UpgradeRequest {
             add(name.as_str(), value.as_bytes());
         }
         bytes.extend_from_slice(b"\r\n");
+        if bytes.len() > MAX_HEAD_SIZE {
+            let size = bytes.len();
+            let reason = format!(
+                "upgrade: the response has {size} bytes, and clients take no head over 16 KiB; \
+                 send less in headers"
+            );
+            return Err(Error::InvalidArgument(reason.into()));
+        }
         Ok((bytes, subprotocol))
     }
 }
