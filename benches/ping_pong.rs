@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use talkws::{Deadline, Message, MessageKind, UpgradeOptions};
+use talkws::{Deadline, ListenOptions, Message, MessageKind, UpgradeOptions};
 use tungstenite::WebSocket;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
@@ -110,7 +110,9 @@ struct Talkws {
 
 impl Talkws {
     fn start() -> Self {
-        let listener = talkws::listen("ws://127.0.0.1:0").unwrap();
+        // Nobody else compresses.
+        let options = ListenOptions::new().deflate(None);
+        let listener = options.listen("ws://127.0.0.1:0").unwrap();
         let url = listener.url().to_owned();
         thread::spawn(move || {
             let ws = listener

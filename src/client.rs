@@ -102,12 +102,20 @@ impl DialOptions {
             }
             match handshake.read(&received)? {
                 None => {}
-                Some((used, Answer::Upgraded { head, subprotocol })) => {
+                Some((
+                    used,
+                    Answer::Upgraded {
+                        head,
+                        subprotocol,
+                        deflate,
+                    },
+                )) => {
                     log::debug!(target: "talkws::client", "dial {}: open", url.text);
                     let opening = Opening {
                         request: RequestHead::new(request),
                         response: Some(head),
                         subprotocol: subprotocol.map(Into::into),
+                        deflate,
                     };
                     let (transport, limits) = (stream.transport, self.limits);
                     let rest = &received[used..];

@@ -6,6 +6,7 @@
 
 mod aside;
 mod closing;
+mod deflating;
 mod keepalive;
 mod parts;
 mod reader;
@@ -31,9 +32,10 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::head::{RequestHead, ResponseHead};
 use crate::message::{Message, MessageKind, Part};
-use crate::options::ConnectionLimits;
+use crate::options::{ConnectionLimits, WriteOptions};
 use crate::protocol::Role;
-use crate::protocol::decoder::ControlPayload;
+use crate::protocol::decoder::{ControlPayload, Decoder};
+use crate::protocol::deflate::{DeflateParameters, Deflater, Inflater};
 use crate::transport::Transport;
 
 use aside::Aside;
@@ -67,6 +69,7 @@ pub(crate) struct Opening {
     /// The server's answer, on a client.
     pub response: Option<ResponseHead>,
     pub subprotocol: Option<Box<str>>,
+    pub deflate: Option<DeflateParameters>,
 }
 
 /// What waits inside a connection: see [`Connection::pending`].
@@ -145,14 +148,29 @@ impl Connection {
         opening: Opening,
         received: &[u8],
     ) -> Result<Self> {
+        let peer = match role {
+            Role::Client => Role::Server,
+            Role::Server => Role::Client,
+        };
+        let inflater = opening
+            .deflate
+            .map(|agreed| Inflater::new(agreed.keeps_context(peer)));
+        let deflater = opening
+            .deflate
+            .zip(limits.deflate)
+            .map(|(agreed, options)| {
+                let window_bits = agreed.window_bits(role);
+                Deflater::new(&options, agreed.keeps_context(role), window_bits)
+            });
+        let decoder = Decoder::new(role, limits.max_message_size).with_inflater(inflater);
         let shared = Shared {
             transport,
             role,
             close_timeout: limits.close_timeout,
             write_timeout: limits.write_timeout,
             opening,
-            reader: Mutex::new(Reader::new(role, limits.max_message_size, received)),
-            writer: Mutex::new(Writer::new(role)),
+            reader: Mutex::new(Reader::new(decoder, received)),
+            writer: Mutex::new(Writer::new(role, deflater)),
             message_done: Condvar::new(),
             pong: Mutex::new(None),
             has_pong: AtomicBool::new(false),
@@ -241,14 +259,14 @@ impl Connection {
     /// after the other.
     pub fn write(&self, message: impl Borrow<Message>) -> Result<()> {
         let message = message.borrow();
-        self.shared
-            .write_message(message.kind(), message.as_bytes(), false, Deadline::NEVER)
+        let (kind, data) = (message.kind(), message.as_bytes());
+        self.shared.write_message(kind, data, WriteOptions::new())
     }
 
     /// Writes a text message.
     pub fn write_text(&self, text: &str) -> Result<()> {
-        self.shared
-            .write_message(MessageKind::Text, text.as_bytes(), false, Deadline::NEVER)
+        let (kind, data) = (MessageKind::Text, text.as_bytes());
+        self.shared.write_message(kind, data, WriteOptions::new())
     }
 
     /// Writes a binary message.
@@ -270,9 +288,7 @@ impl Connection {
         data: &[u8],
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
-        check_text(kind, data)?;
-        self.shared
-            .write_message(kind, data, false, deadline.into())
+        self.write_with(kind, data, WriteOptions::new().deadline(deadline))
     }
 
     /// Writes a message of which others follow soon: it may stay here until they leave with it in
@@ -289,8 +305,16 @@ impl Connection {
         data: &[u8],
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
+        let options = WriteOptions::new().more(true).deadline(deadline);
+        self.write_with(kind, data, options)
+    }
+
+    /// Writes a message in whatever way `options` say: see [`write_data`](Self::write_data) for the
+    /// deadline, [`write_more`](Self::write_more) for what leaves together, and
+    /// [`WriteOptions::compress`].
+    pub fn write_with(&self, kind: MessageKind, data: &[u8], options: WriteOptions) -> Result<()> {
         check_text(kind, data)?;
-        self.shared.write_message(kind, data, true, deadline.into())
+        self.shared.write_message(kind, data, options)
     }
 
     /// Writes a part of a message, as a frame of its own (RFC 6455, 5.4).
@@ -309,12 +333,8 @@ impl Connection {
         is_last: bool,
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
-        let part = Piece {
-            kind,
-            data,
-            is_last,
-        };
-        self.shared.write_part(part, false, deadline.into())
+        let options = WriteOptions::new().deadline(deadline);
+        self.write_part_with(kind, data, is_last, options)
     }
 
     /// Writes a part of a message that may leave together with what follows it: see
@@ -326,12 +346,25 @@ impl Connection {
         is_last: bool,
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
+        let options = WriteOptions::new().more(true).deadline(deadline);
+        self.write_part_with(kind, data, is_last, options)
+    }
+
+    /// Writes a part of a message in whatever way `options` say: see
+    /// [`write_part`](Self::write_part) and [`write_with`](Self::write_with).
+    pub fn write_part_with(
+        &self,
+        kind: MessageKind,
+        data: &[u8],
+        is_last: bool,
+        options: WriteOptions,
+    ) -> Result<()> {
         let part = Piece {
             kind,
             data,
             is_last,
         };
-        self.shared.write_part(part, true, deadline.into())
+        self.shared.write_part(part, options)
     }
 
     /// Waits until everything that was accepted has been handed to the system.
@@ -486,6 +519,12 @@ impl Connection {
     /// The subprotocol that was agreed upon (RFC 6455, 1.9).
     pub fn subprotocol(&self) -> Option<&str> {
         self.shared.opening.subprotocol.as_deref()
+    }
+
+    /// What was agreed upon for compressing messages (permessage-deflate, RFC 7692); `None` when
+    /// none are compressed.
+    pub fn deflate_parameters(&self) -> Option<DeflateParameters> {
+        self.shared.opening.deflate
     }
 
     /// The request that opened the connection: the client's own, or that which the server got.

@@ -258,7 +258,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// A rule of RFC 6455 that the peer broke.
+/// A rule of RFC 6455, or of RFC 7692, that the peer broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
@@ -288,7 +288,9 @@ pub enum Violation {
     CloseReasonNotUtf8,
     /// A text message that is not UTF-8 (8.1).
     TextNotUtf8,
-    /// A message over this end's limit (7.4.1).
+    /// A compressed message that is no DEFLATE data (RFC 7692, 7.2.2).
+    BrokenDeflate,
+    /// A message over this end's limit (7.4.1), which counts what was inflated.
     MessageTooBig {
         /// How large the message would be at least, in bytes.
         size: u64,
@@ -312,7 +314,7 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Violation::ReservedBits => {
-                f.write_str("the peer set a reserved bit without an extension (RFC 6455, 5.2)")
+                f.write_str("the peer set a reserved bit that means nothing there (RFC 6455, 5.2)")
             }
             Violation::ReservedOpcode(opcode) => {
                 write!(
@@ -360,6 +362,9 @@ impl fmt::Display for Violation {
             Violation::TextNotUtf8 => {
                 f.write_str("the peer sent text that is not UTF-8 (RFC 6455, 8.1)")
             }
+            Violation::BrokenDeflate => f.write_str(
+                "the peer sent compressed data that cannot be inflated (RFC 7692, 7.2.2)",
+            ),
             Violation::MessageTooBig { size, limit } => {
                 write!(
                     f,

@@ -96,13 +96,25 @@
 //!
 //! [`read_into`](Connection::read_into) uses the memory of an old message for the next one, so
 //! that a loop allocates nothing. The payload of a large message is received straight into it.
-//! An idle connection costs less than 1 KiB of heap. Memory grows with the bytes that arrive,
+//! An idle connection costs about 1 KiB of heap. Memory grows with the bytes that arrive,
 //! never with the length that a header claims; the largest message allowed is 16 MiB unless
 //! [`ListenOptions::max_message_size`] or [`DialOptions::max_message_size`] says otherwise.
 //!
+//! # Compression
+//!
+//! Messages of 256 bytes and more are compressed if the peer agrees (permessage-deflate, RFC 7692);
+//! [`DeflateOptions`] says how, `deflate(None)` of [`DialOptions`] and [`ListenOptions`] turns it
+//! off, [`WriteOptions::compress`] for one message. The largest message allowed is counted as it is
+//! inflated, so a small message that would become a huge one costs no more than that. A connection
+//! that has compressed messages keeps two windows, 417 KiB in all by default; [`DeflateOptions`]
+//! tells how to do with less, or none. The Cargo feature `deflate` has it, on by default.
+//!
+//! Who sends a secret together with what an attacker chooses should not compress the two
+//! ([`WriteOptions::compress`]): the size of the message tells about the secret.
+//!
 //! # Not yet
 //!
-//! `wss` (TLS), permessage-deflate and proxies are not there yet; `wss` URLs give [`Error::Unsupported`]. A
+//! `wss` (TLS) and proxies are not there yet; `wss` URLs give [`Error::Unsupported`]. A
 //! Unix socket that the program has made itself can be used: [`DialOptions::dial_on`] and
 //! [`ListenOptions::listen_on`]. The crate needs a Unix (Linux, macOS, a BSD).
 
@@ -137,8 +149,9 @@ pub use error::{Error, Refusal, Result, Violation};
 pub use head::{RequestHead, ResponseHead};
 pub use message::{Message, MessageKind, Part};
 pub use options::{
-    DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions,
-    UpgradeOptions,
+    DeflateOptions, DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule,
+    RefuseOptions, UpgradeOptions, WriteOptions,
 };
+pub use protocol::deflate::DeflateParameters;
 pub use protocol::encoder::check_close;
 pub use server::{Listener, Request, listen};

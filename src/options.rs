@@ -1,5 +1,8 @@
 //! Everything a caller can choose, with defaults that are safe to deploy.
 
+mod deflate;
+mod write;
+
 use std::time::Duration;
 
 use http::Uri;
@@ -7,6 +10,9 @@ use http::header::{HeaderName, HeaderValue, ORIGIN};
 use socket2::Socket;
 
 use crate::error::{Error, Result};
+
+pub use deflate::DeflateOptions;
+pub use write::WriteOptions;
 
 /// The longest request or response head, in bytes.
 pub const MAX_HEAD_SIZE: usize = 16 * 1024;
@@ -20,6 +26,8 @@ pub(crate) struct ConnectionLimits {
     pub close_timeout: Duration,
     pub write_timeout: Option<Duration>,
     pub keepalive: Option<Keepalive>,
+    /// `None` neither offers nor accepts permessage-deflate.
+    pub deflate: Option<DeflateOptions>,
 }
 
 /// When to ask a silent peer for a sign of life, and when to give it up. In milliseconds, since
@@ -94,6 +102,7 @@ impl Default for ConnectionLimits {
             close_timeout: Duration::from_secs(5),
             write_timeout: None,
             keepalive: None,
+            deflate: cfg!(feature = "deflate").then(DeflateOptions::default),
         }
     }
 }
@@ -268,6 +277,14 @@ macro_rules! connection_options {
             /// the shorter span. Default: off, which an interval of zero says too.
             pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
                 self.limits.keepalive = Keepalive::new(interval, timeout);
+                self
+            }
+
+            /// Whether, and how, messages are compressed (permessage-deflate, RFC 7692), if the peer
+            /// agrees. `None` neither offers nor accepts it. Default: [`DeflateOptions::new`].
+            #[cfg(feature = "deflate")]
+            pub fn deflate(mut self, options: impl Into<Option<DeflateOptions>>) -> Self {
+                self.limits.deflate = options.into();
                 self
             }
 

@@ -62,6 +62,7 @@ mod injected {
             request: RequestHead::new(b"GET / HTTP/1.1\r\nHost: nowhere\r\n\r\n"),
             response: None,
             subprotocol: None,
+            deflate: None,
         };
         let transport = Box::new(Endless { frame });
         let limits = ConnectionLimits::default();

@@ -1,5 +1,8 @@
 //! What the fuzzer has found worth keeping goes through its target again. See `fuzz/run`.
 
+#[cfg(feature = "deflate")]
+#[path = "support/deflate_targets.rs"]
+mod deflate_targets;
 #[path = "support/fuzz_targets.rs"]
 mod fuzz_targets;
 #[allow(dead_code, reason = "tests/oracle.rs uses the rest")]
@@ -13,7 +16,7 @@ use fuzz_targets::TARGETS;
 
 fn replay(name: &str) {
     let (_, target) = TARGETS
-        .into_iter()
+        .iter()
         .find(|(target, _)| *target == name)
         .expect("a target of that name");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -56,6 +59,19 @@ fn client_handshake() {
     replay("client_handshake");
 }
 
+#[cfg(feature = "deflate")]
+#[test]
+fn extension_header() {
+    replay("extension_header");
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn inflater() {
+    replay("inflater");
+}
+
+#[cfg(feature = "deflate")]
 #[test]
 fn every_corpus_belongs_to_a_target() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");

@@ -170,10 +170,12 @@ impl Request {
                 }
             }
         }
+        let deflate = waiting.upgrade.deflate.map(|agreed| agreed.parameters);
         let opening = Opening {
             request: waiting.upgrade.head,
             response: None,
             subprotocol: subprotocol.map(Into::into),
+            deflate,
         };
         let (limits, rest) = (waiting.limits, &waiting.rest);
         Connection::new(waiting.transport, Role::Server, limits, opening, rest)

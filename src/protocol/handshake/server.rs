@@ -9,8 +9,10 @@ use super::HeadScan;
 use crate::error::{Error, Result};
 use crate::head::RequestHead;
 use crate::options::{
-    Headers, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions, UpgradeOptions,
+    DeflateOptions, Headers, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions,
+    UpgradeOptions,
 };
+use crate::protocol::deflate::{self, Agreement};
 
 /// What a server asks of every request.
 #[derive(Debug, Clone)]
@@ -21,6 +23,7 @@ pub struct Rules {
     subprotocols: Vec<String>,
     subprotocol_required: bool,
     plain_requests: bool,
+    deflate: Option<DeflateOptions>,
 }
 
 /// A whole and well-formed request: to upgrade, unless the rules admit others.
@@ -32,6 +35,8 @@ pub struct UpgradeRequest {
     response: Option<Response>,
     /// What an upgrade chooses unless it says otherwise.
     subprotocol: Option<String>,
+    /// What an upgrade accepts of the client's offers to compress.
+    pub deflate: Option<Agreement>,
 }
 
 /// An answer other than the upgrade.
@@ -143,6 +148,7 @@ impl Rules {
             subprotocols: options.subprotocols.clone(),
             subprotocol_required: options.subprotocol_required,
             plain_requests: options.plain_requests,
+            deflate: options.limits.deflate,
         }
     }
 
@@ -206,11 +212,11 @@ impl Rules {
         }
         if !head.has_token("upgrade", "websocket") || !head.has_token("connection", "upgrade") {
             if self.plain_requests {
-                let (response, subprotocol) = (None, None);
                 return Ok(UpgradeRequest {
                     head,
-                    response,
-                    subprotocol,
+                    response: None,
+                    subprotocol: None,
+                    deflate: None,
                 });
             }
             return Err(RefusalResponse::not_an_upgrade());
@@ -234,6 +240,9 @@ impl Rules {
         }
         self.check_origin(&head)?;
         let subprotocol = self.choose_subprotocol(&head)?;
+        let offers = head.values("sec-websocket-extensions");
+        let deflate = self.deflate.as_ref();
+        let deflate = deflate.and_then(|options| deflate::answer(options, offers));
         // tungstenite looks at the first line of each of these alone, and wants one token in the
         // second; both are lists (RFC 9110, 7.6.1 and 7.8), and were checked above.
         let headers = request.headers_mut();
@@ -250,6 +259,7 @@ impl Rules {
                 head,
                 response: Some(response),
                 subprotocol,
+                deflate,
             }),
             Err(error) => Err(bad_request(&error.to_string())),
         }
@@ -342,6 +352,9 @@ impl UpgradeRequest {
         }
         if let Some(name) = &subprotocol {
             add("Sec-WebSocket-Protocol", name.as_bytes());
+        }
+        if let Some(agreement) = &self.deflate {
+            add("Sec-WebSocket-Extensions", agreement.header.as_bytes());
         }
         for (name, value) in &options.headers {
             add(name.as_str(), value.as_bytes());
