@@ -138,6 +138,12 @@
 /// anything else does: see `ws_pending` and `ws_flush`.
 #define WS_DONTWAIT 512
 
+/// Or-ed into the type of a message that is written: do not compress it, such as a picture, which
+/// becomes no smaller. Of a message in parts, the first one decides. Without the flag a message is
+/// compressed if both ends agreed upon that and it is large enough: see `ws_deflate_parameters` and
+/// `ws_options_set_deflate_threshold`.
+#define WS_NO_COMPRESS 1024
+
 /// All is done.
 #define WS_CLOSE_NORMAL 1000
 
@@ -690,6 +696,18 @@ ws_status ws_response_body(ws_conn ws, struct ws_message *body, struct ws_error 
 /// Threads: any. Since 0.1.0.
 ws_status ws_subprotocol(ws_conn ws, struct ws_message *name, struct ws_error *err);
 
+/// What the two ends agreed upon for compressing messages (RFC 7692), such as
+/// "permessage-deflate; server_no_context_takeover; client_max_window_bits=12".
+///
+/// @param ws          a connection.
+/// @param parameters  where to put it.
+/// @param err         where to tell a failure, or NULL.
+/// @return            as `ws_request_path`, and `WS_NOT_FOUND`: none are compressed, or the client
+///                    waits for its answer yet.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_deflate_parameters(ws_conn ws, struct ws_message *parameters, struct ws_error *err);
+
 /// The address of the other end, such as "192.0.2.1:50000" or "[2001:db8::1]:50000".
 ///
 /// @param ws       a connection.
@@ -794,8 +812,8 @@ ws_status ws_read_some(ws_conn ws,
 /// thread.
 ///
 /// @param ws    a connection. One that was accepted and not answered yet is upgraded first.
-/// @param type  `WS_TEXT`, whose data must be UTF-8, or `WS_BINARY`; with `| WS_MORE` or
-///              `| WS_DONTWAIT` or both.
+/// @param type  `WS_TEXT`, whose data must be UTF-8, or `WS_BINARY`; with any of `| WS_MORE`,
+///              `| WS_DONTWAIT` and `| WS_NO_COMPRESS`.
 /// @param data  the payload. It is not kept; NULL is fine when `len` is 0.
 /// @param len   its size in bytes, without a NUL that may follow it.
 /// @param err   where to tell a failure, or NULL.
@@ -1167,6 +1185,87 @@ ws_status ws_options_set_keepalive(struct ws_options *options,
                                    int64_t interval_ms,
                                    int64_t timeout_ms,
                                    struct ws_error *err);
+
+/// Whether messages are compressed (permessage-deflate, RFC 7692) on connections from `ws_dial` or
+/// `ws_listen`, if the other end agrees. Default: 1, if `ws_has(WS_FEATURE_DEFLATE)`.
+///
+/// A connection whose messages refer to those before them needs memory, from the first one on that
+/// is compressed: 46 KiB for those that come, and for those that go 371 KiB with the defaults, 161
+/// KiB with a window of 12 bits and memory level 5. `ws_options_set_deflate_context_takeover` is a way
+/// around that.
+///
+/// @param options  options.
+/// @param enabled  0: it is neither offered nor accepted; anything else: it is.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`, and `WS_UNSUPPORTED`: this build cannot compress.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate(struct ws_options *options,
+                                 int32_t enabled,
+                                 struct ws_error *err);
+
+/// How hard to compress, and with how much memory.
+///
+/// @param options       options.
+/// @param level         from 1, fast, to 9, small. Default: 6.
+/// @param memory_level  from 1, least memory, to 9. Default: 8.
+/// @param err           where to tell a failure, or NULL.
+/// @return              as `ws_options_set_deflate`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate_level(struct ws_options *options,
+                                       int32_t level,
+                                       int32_t memory_level,
+                                       struct ws_error *err);
+
+/// The smallest message that is compressed; of one that is written in parts it is the first part
+/// that counts. Default: 256.
+///
+/// @param options  options.
+/// @param bytes    the size of its payload; `SIZE_MAX` compresses nothing that goes, and takes what
+///                 comes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_set_deflate`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate_threshold(struct ws_options *options,
+                                           size_t bytes,
+                                           struct ws_error *err);
+
+/// Whether messages refer to those before them (RFC 7692, 7.1.1): that makes them smaller, and a
+/// connection that is idle needs the memory for it. Default: 1 and 1.
+///
+/// @param options  options.
+/// @param own      for messages that this end sends. 0: each is compressed by itself.
+/// @param peer     for messages that the other end sends. 0: it is asked not to; a server that does
+///                 not agree makes `ws_dial` fail with `WS_HANDSHAKE`.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_set_deflate`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate_context_takeover(struct ws_options *options,
+                                                  int32_t own,
+                                                  int32_t peer,
+                                                  struct ws_error *err);
+
+/// How far back a message may refer: 2 to the power of a number of bits, in bytes (RFC 7692, 7.1.2).
+/// Default: 15 and 15.
+///
+/// @param options  options.
+/// @param own      for messages that this end sends: 8 to 15. The other end may want less. With 8
+///                 nothing is compressed that goes: no compressor there is works with so small a
+///                 window.
+/// @param peer     for messages that the other end sends: 8 to 15. A server that does not agree makes
+///                 `ws_dial` fail with `WS_HANDSHAKE`; a client is asked only if it says that it can
+///                 be.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_set_deflate`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate_window_bits(struct ws_options *options,
+                                             int32_t own,
+                                             int32_t peer,
+                                             struct ws_error *err);
 
 /// How many connections of `ws_listen` the system holds while nobody accepts (listen(2)). Default:
 /// 1,024.

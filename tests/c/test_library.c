@@ -26,6 +26,7 @@ static void a_feature_is_there_or_not(void) {
     CHECK_NUMBER(ws_has(WS_FEATURE_TLS) ? WS_OK : WS_UNSUPPORTED,
                  ws_listen("wss://127.0.0.1:0", NULL, &listener, NULL));
     CHECK_NUMBER(1, ws_has(WS_FEATURE_KEEPALIVE));
+    CHECK_NUMBER(1, ws_has(WS_FEATURE_DEFLATE));
     for (int32_t feature = WS_FEATURE_TLS; feature <= WS_FEATURE_KEEPALIVE; feature++)
         CHECK(ws_has(feature) == 0 || ws_has(feature) == 1);
     CHECK_NUMBER(0, ws_has(0));

@@ -121,7 +121,7 @@ static void what_cannot_be_sent_harms_nothing(void) {
                              3,
                              -1,
                              8,
-                             WS_TEXT | 0x400,
+                             WS_TEXT | 0x800,
                              WS_MORE,
                              WS_DONTWAIT,
                              WS_TEXT | WS_BINARY | WS_MORE,

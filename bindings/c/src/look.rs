@@ -393,6 +393,31 @@ pub unsafe extern "C" fn ws_subprotocol(
     unsafe { text(ws, name, err, look) }
 }
 
+/// What the two ends agreed upon for compressing messages (RFC 7692), such as
+/// "permessage-deflate; server_no_context_takeover; client_max_window_bits=12".
+///
+/// @param ws          a connection.
+/// @param parameters  where to put it.
+/// @param err         where to tell a failure, or NULL.
+/// @return            as `ws_request_path`, and `WS_NOT_FOUND`: none are compressed, or the client
+///                    waits for its answer yet.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_deflate_parameters(
+    ws: ws_conn,
+    parameters: *mut ws_message,
+    err: *mut ws_error,
+) -> ws_status {
+    let look = |conn: &Conn, text: &mut ws_message| {
+        let none = || Failure::NotFound("deflate: no messages are compressed");
+        let agreed = conn.look(|_| None, engine::Connection::deflate_parameters)?;
+        text.put(agreed.ok_or_else(none)?.to_string().as_bytes())
+    };
+    // SAFETY: the same is promised to this function.
+    unsafe { text(ws, parameters, err, look) }
+}
+
 fn put_address(address: Option<SocketAddr>, text: &mut ws_message) -> Result<(), Failure> {
     let unknown = Failure::NotFound("address: the system does not know it");
     text.put(address.ok_or(unknown)?.to_string().as_bytes())

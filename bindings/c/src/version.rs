@@ -23,6 +23,11 @@ pub const WS_FEATURE_UNIX_SOCKETS: i32 = 4;
 /// Pings for silent peers: see `ws_options_set_keepalive`.
 pub const WS_FEATURE_KEEPALIVE: i32 = 5;
 
+const BUILT_IN: &[(i32, bool)] = &[
+    (WS_FEATURE_DEFLATE, cfg!(feature = "deflate")),
+    (WS_FEATURE_KEEPALIVE, true),
+];
+
 /// The version of the library that the program runs with, such as "0.1.0". `TALKWS_VERSION` is that
 /// of the header it was built with.
 ///
@@ -42,5 +47,5 @@ pub extern "C" fn ws_version() -> *const c_char {
 /// Threads: any, at any time. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn ws_has(feature: i32) -> i32 {
-    guard::or(0, || Some(i32::from(feature == WS_FEATURE_KEEPALIVE)))
+    guard::or(0, || Some(i32::from(BUILT_IN.contains(&(feature, true)))))
 }
