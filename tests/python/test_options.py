@@ -17,8 +17,6 @@ Maker = Callable[..., Any]
 NOT_YET: dict[str, tuple[Any, str]] = {
     "ssl": (object(), "TLS is not there yet"),
     "server_hostname": ("localhost", "TLS is not there yet"),
-    "compression": ("deflate", "permessage-deflate is not there yet"),
-    "extensions": ([], "extensions cannot be added"),
     "proxy": (True, "proxies are not there yet"),
     "proxy_ssl": (object(), "proxies are not there yet"),
     "proxy_server_hostname": ("localhost", "proxies are not there yet"),
@@ -36,6 +34,8 @@ NOT_EXPRESSIBLE: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"close_timeout": float("nan")}, ValueError, "close_timeout"),
     ({"ping_timeout": float("nan")}, ValueError, "ping_timeout"),
     ({"subprotocols": "chat"}, TypeError, "subprotocols"),
+    ({"compression": "gzip"}, ValueError, "expected 'deflate' or None"),
+    ({"extensions": [object()]}, NotImplementedError, "made and read in native code"),
     ({"no_such_option": 1}, TypeError, "no_such_option"),
 ]
 ACCEPTED: list[dict[str, Any]] = [
@@ -45,6 +45,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"open_timeout": None, "close_timeout": None},
     {"ping_interval": None, "ping_timeout": None},
     {"compression": None, "extensions": None, "ssl": None},
+    {"compression": "deflate", "extensions": []},
 ]
 
 
@@ -99,6 +100,7 @@ def test_every_keyword_that_does_nothing_is_among_them() -> None:
         *("close_timeout", "max_size", "max_queue", "create_connection", "legacy"),
         *("handler", "host", "port", "origins", "select_subprotocol"),
         *("process_request", "process_response", "server_header"),
+        *("compression", "extensions"),
     }
     ours = keywords(talkws.connect) | keywords(talkws.serve)
     assert ours == tested_elsewhere | set(NOT_YET)

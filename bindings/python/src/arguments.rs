@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use talkws::Deadline;
+use talkws::{Deadline, DeflateOptions, DialOptions, ListenOptions};
 
 /// Longer than any program runs, and no trouble for the clock when it is added to now.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -91,6 +91,52 @@ pub fn keepalive(
         return Err(PyValueError::new_err(text));
     }
     Ok(Some((interval, self::timeout("ping_timeout", timeout)?)))
+}
+
+/// How to compress: the fields of `Deflate` in `talkws.extensions.permessage_deflate`.
+pub type Deflate = (u8, u8, usize, bool, bool, u8, u8);
+
+/// Options of either kind.
+pub trait Compressing: Sized {
+    fn deflate(self, options: Option<DeflateOptions>) -> talkws::Result<Self>;
+}
+
+macro_rules! compressing {
+    ($options:ident) => {
+        impl Compressing for $options {
+            #[cfg(feature = "deflate")]
+            fn deflate(self, options: Option<DeflateOptions>) -> talkws::Result<Self> {
+                Ok($options::deflate(self, options))
+            }
+
+            /// What everybody asks for unless they say otherwise is no error.
+            #[cfg(not(feature = "deflate"))]
+            fn deflate(self, _options: Option<DeflateOptions>) -> talkws::Result<Self> {
+                Ok(self)
+            }
+        }
+    };
+}
+
+compressing!(DialOptions);
+compressing!(ListenOptions);
+
+/// Options that compress so, or not.
+pub fn compressing<T: Compressing>(options: T, deflate: Option<Deflate>) -> talkws::Result<T> {
+    let Some((level, memory_level, threshold, own_alone, peer_alone, own_bits, peer_bits)) =
+        deflate
+    else {
+        return options.deflate(None);
+    };
+    let deflate = DeflateOptions::new()
+        .level(level)?
+        .memory_level(memory_level)?
+        .threshold(threshold)
+        .own_no_context_takeover(own_alone)
+        .peer_no_context_takeover(peer_alone)
+        .own_max_window_bits(own_bits)?
+        .peer_max_window_bits(peer_bits)?;
+    options.deflate(Some(deflate))
 }
 
 /// A duplicate of a descriptor of Python's, which stays Python's.

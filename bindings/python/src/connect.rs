@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use talkws::DialOptions;
 
-use crate::arguments;
+use crate::arguments::{self, Deflate};
 use crate::connection::Open;
 use crate::error::{exception, to_python};
 use crate::wait::wait_or_give_up;
@@ -44,6 +44,7 @@ impl Dialled {
     keepalive,
     max_size,
     max_queue,
+    deflate,
 ))]
 #[allow(clippy::too_many_arguments)]
 pub fn dial(
@@ -58,6 +59,7 @@ pub fn dial(
     keepalive: (Option<f64>, Option<f64>),
     max_size: Option<usize>,
     max_queue: Option<usize>,
+    deflate: Option<Deflate>,
 ) -> PyResult<Dialled> {
     let socket = descriptor.map(arguments::descriptor).transpose()?;
     let mut options = DialOptions::new()
@@ -68,6 +70,7 @@ pub fn dial(
         options = options.keepalive(interval, timeout);
     }
     let raised = |error| to_python(py, &error);
+    options = arguments::compressing(options, deflate).map_err(raised)?;
     for (name, value) in arguments::headers(headers)? {
         options = options.header(&name, value).map_err(raised)?;
     }

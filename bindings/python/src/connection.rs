@@ -8,7 +8,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use talkws::{CloseCode, Deadline, Error, UpgradeOptions};
+use talkws::{CloseCode, Deadline, Error, UpgradeOptions, WriteOptions};
 
 use crate::connect::Dialled;
 use crate::error::{exception, to_python};
@@ -154,13 +154,16 @@ impl Connection {
     ///     message: What to send.
     ///     text: ``True`` sends bytes, which must be UTF-8, as text; ``False`` sends ``str`` as
     ///         binary.
+    ///     compress: ``False`` sends it as it is, also when both ends agreed to compress: a picture
+    ///         becomes no smaller.
     ///
     /// Raises:
     ///     ConnectionClosed: If the connection is closed.
     ///     TypeError: If ``message`` is nothing that can be sent.
-    #[pyo3(signature = (message, text = None))]
-    fn send(&self, message: &Bound<'_, PyAny>, text: Option<bool>) -> PyResult<()> {
-        sending::send(self, message, text)
+    #[pyo3(signature = (message, text = None, *, compress = true))]
+    fn send(&self, message: &Bound<'_, PyAny>, text: Option<bool>, compress: bool) -> PyResult<()> {
+        let options = WriteOptions::new().compress(compress);
+        sending::send(self, message, text, options)
     }
 
     /// Wait for the next message: ``str`` for text, ``bytes`` for binary.
@@ -337,6 +340,17 @@ impl Connection {
     #[getter]
     fn subprotocol(&self) -> Option<&str> {
         self.open.get()?.core.subprotocol()
+    }
+
+    /// What was agreed upon for compressing: the fields of `DeflateParameters`.
+    fn _deflate_parameters(&self) -> Option<(bool, bool, u8, u8)> {
+        let agreed = self.open.get()?.core.deflate_parameters()?;
+        Some((
+            agreed.server_no_context_takeover,
+            agreed.client_no_context_takeover,
+            agreed.server_max_window_bits,
+            agreed.client_max_window_bits,
+        ))
     }
 
     /// The request that opened the connection: a client's own, or that which the server got.

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use talkws::{Deadline, Error, ListenOptions, OriginRule};
 
-use crate::arguments;
+use crate::arguments::{self, Deflate};
 use crate::error::to_python;
 use crate::log;
 use crate::pending::PendingConnection;
@@ -32,6 +32,7 @@ const SAME_HOST: &str = "same-host";
     keepalive,
     max_size,
     max_queue,
+    deflate,
 ))]
 #[allow(clippy::too_many_arguments)]
 pub fn listen(
@@ -47,6 +48,7 @@ pub fn listen(
     keepalive: (Option<f64>, Option<f64>),
     max_size: Option<usize>,
     max_queue: Option<usize>,
+    deflate: Option<Deflate>,
 ) -> PyResult<Listener> {
     let own = |descriptors: Vec<RawFd>| -> PyResult<Vec<_>> {
         descriptors.into_iter().map(arguments::descriptor).collect()
@@ -63,6 +65,7 @@ pub fn listen(
     if let Some((interval, timeout)) = arguments::keepalive(keepalive.0, keepalive.1)? {
         options = options.keepalive(interval, timeout);
     }
+    options = arguments::compressing(options, deflate).map_err(raised)?;
     for name in arguments::strings("subprotocols", subprotocols)? {
         options = options.subprotocol(&name).map_err(raised)?;
     }

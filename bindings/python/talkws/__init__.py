@@ -98,6 +98,9 @@ from .exceptions import (
     TooManyHeaders,
     WebSocketException,
 )
+from .extensions.permessage_deflate import (
+    DeflateParameters,
+)
 from .handshake import (
     Request,
     Response,
@@ -136,6 +139,7 @@ __all__ = [
     "ConnectionClosedOK",
     "Data",
     "DataLike",
+    "DeflateParameters",
     "DuplicateParameter",
     "HeaderLineTooLong",
     "Headers",

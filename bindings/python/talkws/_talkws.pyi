@@ -6,6 +6,7 @@ from typing import Any, Literal, final, overload
 
 from typing_extensions import Buffer, Self, disjoint_base
 
+from .extensions.permessage_deflate import Deflate
 from .handshake import Request, Response
 from .headers import Headers, HeadersLike
 from .server import ServerConnection
@@ -39,7 +40,10 @@ class Connection:
         self, buffer: Buffer, timeout: float | None
     ) -> tuple[int, bool, bool]: ...
     def _state(self) -> int: ...
-    def send(self, message: Message, text: bool | None = None) -> None: ...
+    def _deflate_parameters(self) -> tuple[bool, bool, int, int] | None: ...
+    def send(
+        self, message: Message, text: bool | None = None, *, compress: bool = True
+    ) -> None: ...
     @overload
     def recv(self, timeout: float | None, decode: Literal[True]) -> str: ...
     @overload
@@ -162,6 +166,7 @@ def dial(
     keepalive: tuple[float | None, float | None],
     max_size: int | None,
     max_queue: int | None,
+    deflate: Deflate | None,
 ) -> Dialled: ...
 def listen(
     url: str,
@@ -176,6 +181,7 @@ def listen(
     keepalive: tuple[float | None, float | None],
     max_size: int | None,
     max_queue: int | None,
+    deflate: Deflate | None,
 ) -> Listener: ...
 def check_close(code: int, reason: str) -> None: ...
 def listen_to_core() -> None: ...

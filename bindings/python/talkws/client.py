@@ -17,8 +17,16 @@ from urllib.parse import urlsplit
 from . import _talkws
 from .connection import Connection
 from .exceptions import InvalidMessage, InvalidStatus
+from .extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from .headers import Headers, HeadersLike
-from .options import MaxQueue, MaxSize, max_queue_of, max_size_of, refuse_unsupported
+from .options import (
+    MaxQueue,
+    MaxSize,
+    deflate_of,
+    max_queue_of,
+    max_size_of,
+    refuse_unsupported,
+)
 from .typing import LoggerLike, PathLike
 
 __all__ = [
@@ -87,7 +95,7 @@ def connect(
     origin: str | None = None,
     extensions: Sequence[Any] | None = None,
     subprotocols: Sequence[str] | None = None,
-    compression: str | None = None,
+    compression: str | None = "deflate",
     additional_headers: HeadersLike | None = None,
     user_agent_header: str | None = USER_AGENT,
     proxy: str | Literal[True] | None = None,
@@ -118,7 +126,10 @@ def connect(
             is closed here. ``uri`` is what the request asks for all the same.
         origin: Value of the ``Origin`` header, as a browser sends it.
         subprotocols: Subprotocols to offer, the preferred one first.
-        compression: ``None``: not there yet.
+        extensions: A ``ClientPerMessageDeflateFactory`` of
+            :mod:`talkws.extensions.permessage_deflate`, which says how to compress.
+        compression: ``"deflate"`` compresses messages from 256 bytes on, if the server agrees;
+            ``None`` none, unless ``extensions`` say so.
         additional_headers: Headers to add to the request.
         user_agent_header: What the client calls itself. ``None`` says nothing.
         open_timeout: Seconds for all of it: resolving the name, connecting, and the handshake.
@@ -137,8 +148,7 @@ def connect(
         kwargs: What else :func:`socket.create_connection` takes: ``source_address`` to connect
             from, ``address`` to connect to instead of the host and port of ``uri``.
 
-    ``ssl``, ``server_hostname``, ``extensions``, ``proxy``, ``proxy_ssl`` and
-    ``proxy_server_hostname`` are not there yet, and say so.
+    ``ssl``, ``server_hostname``, ``proxy``, ``proxy_ssl`` and ``proxy_server_hostname`` are not there yet, and say so.
 
     Raises:
         InvalidURI: If ``uri`` is not a URI of a WebSocket.
@@ -176,12 +186,11 @@ def connect(
     refuse_unsupported(
         ssl=ssl,
         server_hostname=server_hostname,
-        extensions=extensions,
-        compression=compression,
         proxy=proxy,
         proxy_ssl=proxy_ssl,
         proxy_server_hostname=proxy_server_hostname,
     )
+    deflate = deflate_of(compression, extensions, ClientPerMessageDeflateFactory)
     headers = Headers(additional_headers or ())
     if user_agent_header is not None:
         headers.setdefault("User-Agent", user_agent_header)
@@ -210,6 +219,7 @@ def connect(
             keepalive=(ping_interval, ping_timeout),
             max_size=message_limit,
             max_queue=queue_limit,
+            deflate=deflate,
         )
     finally:
         # The connection has a descriptor of its own.

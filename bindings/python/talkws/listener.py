@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from . import _talkws
-from .options import MaxQueue, max_queue_of
+from .extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from .options import MaxQueue, deflate_of, max_queue_of
 
 __all__ = ["listen"]
 
@@ -15,7 +16,9 @@ def listen(
     url: str,
     *,
     origins: Sequence[str] | Literal["same-host"] | None = "same-host",
+    extensions: Sequence[ServerPerMessageDeflateFactory] | None = None,
     subprotocols: Sequence[str] | None = None,
+    compression: str | None = "deflate",
     open_timeout: float | None = 10.0,
     ping_interval: float | None = 20.0,
     ping_timeout: float | None = 20.0,
@@ -39,7 +42,9 @@ def listen(
         origins: From which web pages browsers may connect; others get 403. ``"same-host"``: those
             of this very server. A sequence: these origins. ``None``: all. A client that sends no
             ``Origin`` is no browser, and not concerned.
+        extensions: As for :func:`serve`.
         subprotocols: Subprotocols to agree on, the preferred one first.
+        compression: As for :func:`serve`.
         open_timeout: Seconds that a client may take for its request. ``None`` waits for ever.
         ping_interval: Seconds of silence after which a Ping is sent. ``None`` sends none.
         ping_timeout: Seconds of silence after that, until a connection is given up. ``None``
@@ -66,4 +71,5 @@ def listen(
         keepalive=(ping_interval, ping_timeout),
         max_size=max_size,
         max_queue=max_queue_of(max_queue),
+        deflate=deflate_of(compression, extensions, ServerPerMessageDeflateFactory),
     )

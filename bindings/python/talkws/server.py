@@ -18,9 +18,17 @@ from . import _talkws
 from .close import CloseCode
 from .connection import Connection, State
 from .exceptions import ConnectionClosed, ConnectionClosedOK, InvalidState
+from .extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from .handshake import Request, Response, response_to
 from .opening import FAILED, Opener
-from .options import MaxQueue, MaxSize, max_queue_of, max_size_of, refuse_unsupported
+from .options import (
+    MaxQueue,
+    MaxSize,
+    deflate_of,
+    max_queue_of,
+    max_size_of,
+    refuse_unsupported,
+)
 from .sockets import create_servers
 from .typing import LoggerLike, PathLike, StatusLike
 
@@ -334,7 +342,7 @@ def serve(
     extensions: Sequence[Any] | None = None,
     subprotocols: Sequence[str] | None = None,
     select_subprotocol: SelectSubprotocol | None = None,
-    compression: str | None = None,
+    compression: str | None = "deflate",
     process_request: ProcessRequest | None = None,
     process_response: ProcessResponse | None = None,
     server_header: str | None = SERVER,
@@ -374,7 +382,10 @@ def serve(
             gets 400, unless ``select_subprotocol`` decides.
         select_subprotocol: Called with the connection and what the client offers; returns one of
             that, or ``None``, or raises :exc:`NegotiationError` to refuse with 400.
-        compression: ``None``: not there yet.
+        extensions: A ``ServerPerMessageDeflateFactory`` of
+            :mod:`talkws.extensions.permessage_deflate`, which says how to compress.
+        compression: ``"deflate"`` compresses messages from 256 bytes on, with clients that offer
+            it; ``None`` none, unless ``extensions`` say so.
         process_request: Called with the connection and each request, also with those that ask
             for no WebSocket. Returns a :class:`Response` to answer with, such as a page or a
             refusal, or ``None`` to go on. See :meth:`ServerConnection.respond`.
@@ -394,13 +405,14 @@ def serve(
         kwargs: What else :func:`socket.create_server` takes: ``family``, ``backlog``,
             ``reuse_port``, ``dualstack_ipv6``.
 
-    ``ssl`` and ``extensions`` are not there yet, and say so.
+    ``ssl`` is not there yet, and says so.
 
     Raises:
         OSError: If the system does not allow it, or the address is in use.
         NotImplementedError: If something is asked for that is not there yet.
     """
-    refuse_unsupported(ssl=ssl, extensions=extensions, compression=compression)
+    refuse_unsupported(ssl=ssl)
+    deflate = deflate_of(compression, extensions, ServerPerMessageDeflateFactory)
     message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)
     logger = logging.getLogger("talkws.server") if logger is None else logger
     opener = Opener(
@@ -437,6 +449,7 @@ def serve(
             keepalive=(ping_interval, ping_timeout),
             max_size=message_limit,
             max_queue=queue_limit,
+            deflate=deflate,
         )
     except BaseException:
         # A socket that was given stays its giver's.
