@@ -11,7 +11,7 @@ from typing import Any
 # overtakes, and to close codes beyond 4999, is left open by RFC 6455.
 INFORMATIONAL_BY_DESIGN = frozenset({"7.1.6", "7.13.1", "7.13.2"})
 
-# Every category of the suite that a run without compression covers (8 and 11 have no cases).
+# Every category of the suite but those of compression (8 and 11 have no cases).
 CATEGORIES = frozenset({"1", "2", "3", "4", "5", "6", "7", "9", "10"})
 # And those of permessage-deflate.
 COMPRESSED = frozenset({"12", "13"})
