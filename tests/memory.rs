@@ -47,6 +47,7 @@ fn the_heap_sees_little() {
         steady_compressing_does_not_allocate();
         an_idle_connection_that_compresses_costs_what_is_documented();
         a_bomb_costs_no_more_than_the_limit();
+        a_bomb_that_is_read_in_parts_costs_less();
     }
     memory_grows_with_bytes_received_not_with_claims();
 }
@@ -190,6 +191,35 @@ fn a_bomb_costs_no_more_than_the_limit() {
     println!("{growth} bytes for a bomb, with a limit of {LIMIT}");
     // While it grows, the message is there twice, once with half of its size.
     assert!(growth < LIMIT * 3 / 2 + 256 * 1024, "{growth} bytes");
+}
+
+#[cfg(feature = "deflate")]
+fn a_bomb_that_is_read_in_parts_costs_less() {
+    use talkws::protocol::deflate::Deflater;
+
+    const SIZE: usize = 32 << 20;
+    let mut bomb = Vec::new();
+    let mut deflater = Deflater::new(&DeflateOptions::new(), true, 15);
+    deflater.deflate(&vec![0; SIZE], true, &mut bomb).unwrap();
+    let options = ListenOptions::new().max_message_size(usize::MAX);
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    let (mut peer, ws) = RawPeer::client_with(&options, offer);
+    let frame = peer.frame(0x40 | FINAL | BINARY, &bomb);
+    let before = LIVE.load(Ordering::SeqCst);
+    PEAK.store(before, Ordering::SeqCst);
+    peer.send(&frame);
+    let (mut buffer, mut size) = ([0; 4096], 0);
+    loop {
+        let part = ws.read_some(&mut buffer, Deadline::NEVER).unwrap();
+        size += part.len;
+        if part.is_last {
+            break;
+        }
+    }
+    assert_eq!(size, SIZE);
+    let growth = PEAK.load(Ordering::SeqCst) - before;
+    println!("{growth} bytes for a bomb of {SIZE} that is read in parts");
+    assert!(growth < 256 * 1024, "{growth} bytes");
 }
 
 fn memory_grows_with_bytes_received_not_with_claims() {
