@@ -100,7 +100,7 @@
 /// Dialling through HTTP and SOCKS proxies.
 #define WS_FEATURE_PROXY 3
 
-/// Unix sockets.
+/// Unix sockets: ws+unix:// URLs.
 #define WS_FEATURE_UNIX_SOCKETS 4
 
 /// Pings for silent peers: see `ws_options_set_keepalive`.
@@ -406,7 +406,10 @@ int32_t ws_has(int32_t feature);
 /// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits as
 /// long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
 ///
-/// @param url      such as "ws://localhost:8080/talk-to-server".
+/// @param url      such as "ws://localhost:8080/talk-to-server", or for a Unix socket
+///                 "ws+unix:///run/app.sock:/talk-to-server", "ws+unix:@name:/talk-to-server" for an
+///                 abstract one. "ws://user:password@host/" sends them as basic authentication, and
+///                 shows them nowhere.
 /// @param options  what to choose, or NULL for the defaults.
 /// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
 /// @param err      where to tell a failure, or NULL.
@@ -433,7 +436,9 @@ ws_status ws_dial(const char *url,
 ///
 /// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
 ///                  served, others get 404; without a path all are. Port 0 takes a free one, which
-///                  `ws_port` tells.
+///                  `ws_port` tells. "ws+unix:///run/app.sock:/talk-to-server" listens on a Unix
+///                  socket: a file of that name is replaced when it is a socket on which nobody
+///                  listens any more, and closing the listener removes its own.
 /// @param options   what to choose, or NULL for the defaults.
 /// @param listener  where to put the listener, which you end with `ws_listener_close`.
 /// @param err       where to tell a failure, or NULL.
@@ -450,7 +455,7 @@ ws_status ws_listen(const char *url,
                     ws_listener *listener,
                     struct ws_error *err);
 
-/// The port on which a listener listens.
+/// The port on which a listener listens; 0 for a Unix socket, which has none.
 ///
 /// @param listener  a listener.
 /// @param port      where to put the port, in the order of this machine's bytes.
@@ -1194,6 +1199,17 @@ ws_status ws_options_set_socket_buffers(struct ws_options *options,
                                         size_t receive,
                                         size_t send,
                                         struct ws_error *err);
+
+/// The permissions of the file that `ws_listen` makes for a Unix socket: who may write to it may
+/// connect. Nobody gets in with wider ones, not even for a moment. Default: what the umask leaves.
+///
+/// @param options  options.
+/// @param mode     such as 0660, from 0 to 0777.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_unix_mode(struct ws_options *options, uint32_t mode, struct ws_error *err);
 
 /// Whether `ws_listen` may take a port on which connections of an earlier server linger
 /// (SO_REUSEADDR). Default: 1.

@@ -3,6 +3,7 @@
 mod body;
 mod connect;
 mod stream;
+mod unix;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -41,8 +42,7 @@ impl DialOptions {
     pub fn dial_within(&self, url: &str, deadline: impl Into<Deadline>) -> Result<Connection> {
         let deadline = deadline.into().or_sooner(self.timeout);
         let url = Url::parse(url)?;
-        let connect = || connect::connect(&url, &self.sockets, deadline);
-        self.dial_over(&url, connect, deadline)
+        self.dial_over(&url, || self.connect(&url, deadline), deadline)
     }
 
     /// Dials over a stream socket that is connected already: to another address than the URL
@@ -57,6 +57,14 @@ impl DialOptions {
         let deadline = deadline.into().or_sooner(self.timeout);
         let url = Url::parse(url)?;
         self.dial_over(&url, || Ok(Socket::from(socket.into())), deadline)
+    }
+
+    fn connect(&self, url: &Url, deadline: Deadline) -> Result<Socket> {
+        let attempt = format!("dial {}", url.text);
+        match &url.socket {
+            Some(path) => unix::connect(path, &attempt, &self.sockets, deadline),
+            None => connect::connect(&url.endpoint(), &attempt, &self.sockets, deadline),
+        }
     }
 
     fn dial_over(

@@ -308,6 +308,7 @@ pub struct ListenOptions {
     pub(crate) max_pending: usize,
     pub(crate) backlog: u16,
     pub(crate) plain_requests: bool,
+    pub(crate) unix_mode: Option<u32>,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -322,6 +323,7 @@ impl Default for ListenOptions {
             max_pending: 1024,
             backlog: 1024,
             plain_requests: false,
+            unix_mode: None,
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
@@ -395,6 +397,13 @@ impl ListenOptions {
     /// [`refuse_with`](crate::Request::refuse_with). Default: no, they are answered with 426.
     pub fn plain_requests(mut self, enabled: bool) -> Self {
         self.plain_requests = enabled;
+        self
+    }
+
+    /// The permissions of a Unix socket's file, such as `0o660`: who may write to it may connect.
+    /// Nobody gets in with wider ones, not even for a moment. Default: what the umask leaves.
+    pub fn unix_mode(mut self, mode: u32) -> Self {
+        self.unix_mode = Some(mode & 0o777);
         self
     }
 

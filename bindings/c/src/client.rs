@@ -16,7 +16,10 @@ use crate::status::ws_status;
 /// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits as
 /// long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
 ///
-/// @param url      such as "ws://localhost:8080/talk-to-server".
+/// @param url      such as "ws://localhost:8080/talk-to-server", or for a Unix socket
+///                 "ws+unix:///run/app.sock:/talk-to-server", "ws+unix:@name:/talk-to-server" for an
+///                 abstract one. "ws://user:password@host/" sends them as basic authentication, and
+///                 shows them nowhere.
 /// @param options  what to choose, or NULL for the defaults.
 /// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
 /// @param err      where to tell a failure, or NULL.

@@ -20,7 +20,9 @@ pub type ws_listener = u64;
 ///
 /// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
 ///                  served, others get 404; without a path all are. Port 0 takes a free one, which
-///                  `ws_port` tells.
+///                  `ws_port` tells. "ws+unix:///run/app.sock:/talk-to-server" listens on a Unix
+///                  socket: a file of that name is replaced when it is a socket on which nobody
+///                  listens any more, and closing the listener removes its own.
 /// @param options   what to choose, or NULL for the defaults.
 /// @param listener  where to put the listener, which you end with `ws_listener_close`.
 /// @param err       where to tell a failure, or NULL.
@@ -55,7 +57,7 @@ pub unsafe extern "C" fn ws_listen(
     unsafe { guard::call(err, body) }
 }
 
-/// The port on which a listener listens.
+/// The port on which a listener listens; 0 for a Unix socket, which has none.
 ///
 /// @param listener  a listener.
 /// @param port      where to put the port, in the order of this machine's bytes.

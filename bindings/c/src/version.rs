@@ -18,7 +18,7 @@ pub const WS_FEATURE_TLS: i32 = 1;
 pub const WS_FEATURE_DEFLATE: i32 = 2;
 /// Dialling through HTTP and SOCKS proxies.
 pub const WS_FEATURE_PROXY: i32 = 3;
-/// Unix sockets.
+/// Unix sockets: ws+unix:// URLs.
 pub const WS_FEATURE_UNIX_SOCKETS: i32 = 4;
 /// Pings for silent peers: see `ws_options_set_keepalive`.
 pub const WS_FEATURE_KEEPALIVE: i32 = 5;
@@ -42,5 +42,6 @@ pub extern "C" fn ws_version() -> *const c_char {
 /// Threads: any, at any time. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn ws_has(feature: i32) -> i32 {
-    guard::or(0, || Some(i32::from(feature == WS_FEATURE_KEEPALIVE)))
+    let is_there = matches!(feature, WS_FEATURE_KEEPALIVE | WS_FEATURE_UNIX_SOCKETS);
+    guard::or(0, || Some(i32::from(is_there)))
 }

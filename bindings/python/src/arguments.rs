@@ -93,6 +93,15 @@ pub fn keepalive(
     Ok(Some((interval, self::timeout("ping_timeout", timeout)?)))
 }
 
+/// The permissions of a file.
+pub fn unix_mode(mode: u32) -> PyResult<u32> {
+    if mode > 0o777 {
+        let text = format!("unix_mode={mode:#o}: expected permissions, such as 0o660");
+        return Err(PyValueError::new_err(text));
+    }
+    Ok(mode)
+}
+
 /// A duplicate of a descriptor of Python's, which stays Python's.
 pub fn descriptor(number: RawFd) -> PyResult<OwnedFd> {
     if number < 0 {

@@ -27,6 +27,7 @@ const SAME_HOST: &str = "same-host";
     subprotocols,
     require_subprotocol,
     plain_requests,
+    unix_mode,
     open_timeout,
     close_timeout,
     keepalive,
@@ -42,6 +43,7 @@ pub fn listen(
     subprotocols: Option<&Bound<'_, PyAny>>,
     require_subprotocol: bool,
     plain_requests: bool,
+    unix_mode: Option<u32>,
     open_timeout: Option<f64>,
     close_timeout: Option<f64>,
     keepalive: (Option<f64>, Option<f64>),
@@ -62,6 +64,9 @@ pub fn listen(
         .max_message_size(arguments::max_size(max_size));
     if let Some((interval, timeout)) = arguments::keepalive(keepalive.0, keepalive.1)? {
         options = options.keepalive(interval, timeout);
+    }
+    if let Some(mode) = unix_mode {
+        options = options.unix_mode(arguments::unix_mode(mode)?);
     }
     for name in arguments::strings("subprotocols", subprotocols)? {
         options = options.subprotocol(&name).map_err(raised)?;
@@ -151,7 +156,7 @@ impl Listener {
         self.core.url()
     }
 
-    /// The port that is listened on.
+    /// The port that is listened on; 0 for a Unix socket.
     #[getter]
     fn port(&self) -> u16 {
         self.core.local_addr().port()

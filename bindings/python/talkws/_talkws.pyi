@@ -171,6 +171,7 @@ def listen(
     subprotocols: Sequence[str] | None,
     require_subprotocol: bool,
     plain_requests: bool,
+    unix_mode: int | None,
     open_timeout: float | None,
     close_timeout: float | None,
     keepalive: tuple[float | None, float | None],

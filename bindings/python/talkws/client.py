@@ -113,7 +113,9 @@ def connect(
             print(ws.recv())
 
     Args:
-        uri: Where to connect.
+        uri: Where to connect. ``ws+unix:///run/app.sock:/path`` is a Unix socket, and
+            ``ws+unix:@name:/path`` an abstract one, on Linux. User and password, as in
+            ``ws://user:password@host/``, are sent as basic authentication, and shown nowhere.
         sock: A socket that is connected already, which the connection takes over: it
             is closed here. ``uri`` is what the request asks for all the same.
         origin: Value of the ``Origin`` header, as a browser sends it.

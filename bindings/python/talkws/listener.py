@@ -16,6 +16,7 @@ def listen(
     *,
     origins: Sequence[str] | Literal["same-host"] | None = "same-host",
     subprotocols: Sequence[str] | None = None,
+    unix_mode: int | None = None,
     open_timeout: float | None = 10.0,
     ping_interval: float | None = 20.0,
     ping_timeout: float | None = 20.0,
@@ -34,12 +35,18 @@ def listen(
                     print(ws.recv())
                     ws.send("Hello from server!")
 
+    ``ws+unix:///run/app.sock:/talk-to-server`` listens on a Unix socket. A file of that name is
+    replaced when it is a socket on which nobody listens any more; closing the listener removes its
+    own. On Linux, ``ws+unix:@name:/talk-to-server`` is an abstract one, which has no file.
+
     Args:
         url: Where to listen.
         origins: From which web pages browsers may connect; others get 403. ``"same-host"``: those
             of this very server. A sequence: these origins. ``None``: all. A client that sends no
             ``Origin`` is no browser, and not concerned.
         subprotocols: Subprotocols to agree on, the preferred one first.
+        unix_mode: The permissions of a Unix socket's file, such as ``0o660``: who may write to it
+            may connect. ``None`` is what the umask leaves.
         open_timeout: Seconds that a client may take for its request. ``None`` waits for ever.
         ping_interval: Seconds of silence after which a Ping is sent. ``None`` sends none.
         ping_timeout: Seconds of silence after that, until a connection is given up. ``None``
@@ -61,6 +68,7 @@ def listen(
         subprotocols=subprotocols,
         require_subprotocol=False,
         plain_requests=False,
+        unix_mode=unix_mode,
         open_timeout=open_timeout,
         close_timeout=close_timeout,
         keepalive=(ping_interval, ping_timeout),

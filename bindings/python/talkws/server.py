@@ -432,6 +432,7 @@ def serve(
             subprotocols=subprotocols if select_subprotocol is None else None,
             require_subprotocol=bool(subprotocols) and select_subprotocol is None,
             plain_requests=True,
+            unix_mode=None,
             open_timeout=open_timeout,
             close_timeout=close_timeout,
             keepalive=(ping_interval, ping_timeout),
