@@ -231,7 +231,8 @@ typedef uint64_t ws_conn;
 typedef struct ws_error {
     /// What the call returned.
     int32_t status;
-    /// With `WS_REFUSED` the server's HTTP status, such as 404; else 0.
+    /// With `WS_REFUSED` the server's HTTP status, such as 404, and with `WS_PROXY` that of a proxy
+    /// that speaks HTTP; else 0.
     int32_t http_status;
     /// The close code that belongs to the end of a connection: the peer's with `WS_CLOSED`, this
     /// end's with `WS_PROTOCOL`, `WS_INVALID_UTF8` and `WS_TOO_BIG`, `WS_CLOSE_ABNORMAL` with
@@ -383,6 +384,16 @@ typedef void (*ws_log_callback)(int32_t level, const char *target, const char *m
 /// What was asked for is not there: no such header, no query, no subprotocol, no close yet.
 #define WS_NOT_FOUND -21
 
+/// TLS failed, such as for a certificate that is not trusted. No call of this version returns it.
+#define WS_TLS -22
+
+/// The proxy does not connect to the server; see `ws_error.http_status` if it speaks HTTP.
+#define WS_PROXY -23
+
+/// The server redirects to where `ws_dial` does not go: to no WebSocket, from wss to ws, or on and
+/// on.
+#define WS_REDIRECT -24
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -403,8 +414,8 @@ const char *ws_version(void);
 /// Threads: any, at any time. Since 0.1.0.
 int32_t ws_has(int32_t feature);
 
-/// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits as
-/// long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
+/// Dials a WebSocket server: resolves its name, connects, through a proxy if one was chosen, makes
+/// the opening handshake, and follows redirects. Waits as long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
 ///
 /// @param url      such as "ws://localhost:8080/talk-to-server", or for a Unix socket
 ///                 "ws+unix:///run/app.sock:/talk-to-server", "ws+unix:@name:/talk-to-server" for an
@@ -419,6 +430,8 @@ int32_t ws_has(int32_t feature);
 ///                 `WS_RESOLVE`: there is no such host;
 ///                 `WS_IO`: no connection to it, such as when nobody listens there;
 ///                 `WS_TIMED_OUT`: the time passed;
+///                 `WS_PROXY`: the proxy does not connect to it;
+///                 `WS_REDIRECT`: it redirects to where this does not go;
 ///                 `WS_REFUSED`: the server answered, but not with an upgrade. `err` has its HTTP
 ///                 status;
 ///                 `WS_HANDSHAKE`: its answer breaks the rules;
@@ -1172,6 +1185,52 @@ ws_status ws_options_set_keepalive(struct ws_options *options,
                                    int64_t interval_ms,
                                    int64_t timeout_ms,
                                    struct ws_error *err);
+
+/// Has `ws_dial` go through a proxy, for which its timeout holds too. The proxy gets nothing of what
+/// is for the server, nor the server of what is for the proxy; a Unix socket needs none. Default:
+/// no proxy.
+///
+/// @param options  options.
+/// @param url      such as "http://user:password@proxy.example:3128". The scheme is "http" or "https"
+///                 (CONNECT; RFC 9110, 9.3.6), "socks5" (RFC 1928), where this end resolves the
+///                 server's name, or "socks5h", where the proxy does. NULL: no proxy.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`, and `WS_INVALID_URL`: no proxy has such a URL.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_proxy(struct ws_options *options,
+                               const char *url,
+                               struct ws_error *err);
+
+/// Has `ws_dial` go through the proxy that the environment names then: in "ws_proxy" for ws://,
+/// "wss_proxy" for wss://, or else "socks_proxy", "https_proxy", for ws:// also "http_proxy", and
+/// last "all_proxy". Hosts in "no_proxy" are dialled directly: names with all below them, addresses,
+/// networks such as 10.0.0.0/8, each perhaps with a port, or "*" for all, with commas between them.
+/// Names in upper case do too, but not "HTTP_PROXY", which a client of a CGI program can set. Do not
+/// change the environment while a dial reads it (setenv(3)).
+///
+/// @param options  options.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_use_proxy_env(struct ws_options *options,
+                                   struct ws_error *err);
+
+/// How many redirects `ws_dial` follows (301, 302, 303, 307, 308; RFC 9110, 15.4), one after the
+/// other; more are `WS_REDIRECT`, and so is one from wss to ws. To another origin (scheme, host, port)
+/// go no user and password of the URL, and none of the headers "Authorization", "Cookie",
+/// "Proxy-Authorization" and "Host"; all other headers do. Default: 10.
+///
+/// @param options  options.
+/// @param count    how many; 0: none, a redirect is a refusal like others.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_max_redirects(struct ws_options *options,
+                                       uint32_t count,
+                                       struct ws_error *err);
 
 /// How many connections of `ws_listen` the system holds while nobody accepts (listen(2)). Default:
 /// 1,024.

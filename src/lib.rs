@@ -116,6 +116,7 @@ mod deadline;
 mod error;
 mod head;
 mod message;
+mod network;
 mod options;
 #[doc(hidden)]
 pub mod protocol;

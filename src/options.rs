@@ -1,5 +1,7 @@
 //! Everything a caller can choose, with defaults that are safe to deploy.
 
+pub(crate) mod proxy;
+
 use std::time::Duration;
 
 use http::Uri;
@@ -7,6 +9,8 @@ use http::header::{HeaderName, HeaderValue, ORIGIN};
 use socket2::Socket;
 
 use crate::error::{Error, Result};
+
+use proxy::Way;
 
 /// The longest request or response head, in bytes.
 pub const MAX_HEAD_SIZE: usize = 16 * 1024;
@@ -174,6 +178,8 @@ pub struct DialOptions {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) subprotocol_required: bool,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) way: Way,
+    pub(crate) max_redirects: u32,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -185,6 +191,8 @@ impl Default for DialOptions {
             subprotocols: Vec::new(),
             subprotocol_required: false,
             timeout: Some(Duration::from_secs(10)),
+            way: Way::default(),
+            max_redirects: 10,
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
@@ -230,8 +238,19 @@ impl DialOptions {
         self
     }
 
-    /// How long all of dial may take: resolving, connecting and the handshake. Default: 10 s;
-    /// `None` waits for ever.
+    /// How many redirects are followed (301, 302, 303, 307, 308; RFC 9110, 15.4), one after the
+    /// other, within one [`timeout`](Self::timeout); more are [`Error::Redirect`], and so is one from
+    /// `wss` to `ws`. To another origin (scheme, host, port) go no user and password of the URL, and
+    /// none of the headers `Authorization`, `Cookie`, `Proxy-Authorization` and `Host`; all other
+    /// headers do. Default: 10; 0 follows none, and gives them as [`Error::Refused`]. A socket of
+    /// the program's own ([`dial_on`](Self::dial_on)) leads nowhere else.
+    pub fn max_redirects(mut self, count: u32) -> Self {
+        self.max_redirects = count;
+        self
+    }
+
+    /// How long all of dial may take: resolving, connecting, what a proxy takes, the handshake, and
+    /// all redirects. Default: 10 s; `None` waits for ever.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self

@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod percent;
+mod reference;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -167,7 +168,7 @@ fn socket(text: &str) -> Result<PathBuf, Cow<'static, str>> {
 
 /// A URL that is wrong, as it may be shown. Nobody knows where its password ends, so all that might
 /// be one goes.
-fn without_secrets(text: &str) -> Cow<'_, str> {
+pub fn without_secrets(text: &str) -> Cow<'_, str> {
     match (text.find("://"), text.rfind('@')) {
         (Some(start), Some(end)) if end > start && !is_unix(text) => {
             format!("{}***{}", &text[..start + 3], &text[end..]).into()

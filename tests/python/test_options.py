@@ -19,9 +19,8 @@ NOT_YET: dict[str, tuple[Any, str]] = {
     "server_hostname": ("localhost", "TLS is not there yet"),
     "compression": ("deflate", "permessage-deflate is not there yet"),
     "extensions": ([], "extensions cannot be added"),
-    "proxy": (True, "proxies are not there yet"),
-    "proxy_ssl": (object(), "proxies are not there yet"),
-    "proxy_server_hostname": ("localhost", "proxies are not there yet"),
+    "proxy_ssl": (object(), "TLS is not there yet"),
+    "proxy_server_hostname": ("localhost", "TLS is not there yet"),
 }
 # Values of their keywords that cannot be meant here.
 NOT_EXPRESSIBLE: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -97,6 +96,7 @@ def test_every_keyword_that_does_nothing_is_among_them() -> None:
         *("uri", "sock", "origin", "subprotocols", "additional_headers", "logger"),
         *("user_agent_header", "open_timeout", "ping_interval", "ping_timeout"),
         *("close_timeout", "max_size", "max_queue", "create_connection", "legacy"),
+        *("proxy", "max_redirects"),
         *("handler", "host", "port", "origins", "select_subprotocol"),
         *("process_request", "process_response", "server_header"),
     }

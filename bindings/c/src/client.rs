@@ -13,8 +13,8 @@ use crate::memory;
 use crate::options::{choices, ws_options};
 use crate::status::ws_status;
 
-/// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits as
-/// long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
+/// Dials a WebSocket server: resolves its name, connects, through a proxy if one was chosen, makes
+/// the opening handshake, and follows redirects. Waits as long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
 ///
 /// @param url      such as "ws://localhost:8080/talk-to-server", or for a Unix socket
 ///                 "ws+unix:///run/app.sock:/talk-to-server", "ws+unix:@name:/talk-to-server" for an
@@ -29,6 +29,8 @@ use crate::status::ws_status;
 ///                 `WS_RESOLVE`: there is no such host;
 ///                 `WS_IO`: no connection to it, such as when nobody listens there;
 ///                 `WS_TIMED_OUT`: the time passed;
+///                 `WS_PROXY`: the proxy does not connect to it;
+///                 `WS_REDIRECT`: it redirects to where this does not go;
 ///                 `WS_REFUSED`: the server answered, but not with an upgrade. `err` has its HTTP
 ///                 status;
 ///                 `WS_HANDSHAKE`: its answer breaks the rules;

@@ -5,6 +5,7 @@
 
 pub mod handshake;
 pub mod limits;
+pub mod reach;
 pub mod sockets;
 
 use std::collections::HashMap;

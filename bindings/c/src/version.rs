@@ -42,6 +42,9 @@ pub extern "C" fn ws_version() -> *const c_char {
 /// Threads: any, at any time. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn ws_has(feature: i32) -> i32 {
-    let is_there = matches!(feature, WS_FEATURE_KEEPALIVE | WS_FEATURE_UNIX_SOCKETS);
+    let is_there = matches!(
+        feature,
+        WS_FEATURE_PROXY | WS_FEATURE_UNIX_SOCKETS | WS_FEATURE_KEEPALIVE
+    );
     guard::or(0, || Some(i32::from(is_there)))
 }

@@ -157,6 +157,8 @@ def dial(
     origin: str | None,
     subprotocols: Sequence[str] | None,
     headers: HeadersLike | None,
+    proxy: str | Literal[True] | None,
+    max_redirects: int,
     open_timeout: float | None,
     close_timeout: float | None,
     keepalive: tuple[float | None, float | None],
