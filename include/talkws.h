@@ -193,6 +193,15 @@
 /// A message of bytes without further meaning.
 #define WS_BINARY 2
 
+/// A proxy names its client in the header "Forwarded" (RFC 7239).
+#define WS_FORWARDED 1
+
+/// A proxy names its client in the header "X-Forwarded-For", and the host in "X-Forwarded-Host".
+#define WS_X_FORWARDED_FOR 2
+
+/// A proxy begins each connection with the PROXY protocol of HAProxy, version 1 or 2.
+#define WS_PROXY_PROTOCOL 3
+
 /// Nothing at all.
 #define WS_LOG_OFF 0
 
@@ -445,6 +454,26 @@ ws_status ws_dial(const char *url,
                   ws_conn *ws,
                   struct ws_error *err);
 
+/// Dials over a stream socket that is connected already: to another address than the URL names, from
+/// a certain one, or through something that the library does not know. Only the opening handshake is
+/// made; no proxy is used, and no redirect followed.
+///
+/// @param fd       a connected stream socket of any family. With `WS_OK` it belongs to the library,
+///                 which may have given it another number; with anything else it stays yours, and
+///                 is of no use to anybody once the handshake has begun.
+/// @param url      what the request asks for.
+/// @param options  what to choose, or NULL for the defaults.
+/// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_dial`, and `WS_INVALID_ARGUMENT`: there is no such descriptor.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_dial_fd(int32_t fd,
+                     const char *url,
+                     const struct ws_options *options,
+                     ws_conn *ws,
+                     struct ws_error *err);
+
 /// Listens for WebSocket clients, at every address that the URL's host has.
 ///
 /// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
@@ -467,6 +496,41 @@ ws_status ws_listen(const char *url,
                     const struct ws_options *options,
                     ws_listener *listener,
                     struct ws_error *err);
+
+/// Listens with a stream socket that listens already, and serves all paths.
+///
+/// @param fd        a listening stream socket of any family. With `WS_OK` it belongs to the library,
+///                  which may have given it another number and puts it into non-blocking mode; with
+///                  anything else it stays yours.
+/// @param options   what to choose, or NULL for the defaults.
+/// @param listener  where to put the listener, which you end with `ws_listener_close`.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`;
+///                  `WS_INVALID_ARGUMENT`: there is no such descriptor, or it does not listen;
+///                  `WS_IO`: it is no socket;
+///                  `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_listen_fd(int32_t fd,
+                       const struct ws_options *options,
+                       ws_listener *listener,
+                       struct ws_error *err);
+
+/// Listens on the sockets that systemd has opened for this process by a socket unit
+/// (sd_listen_fds(3)), and serves all paths. Each can be taken once.
+///
+/// @param name      only those of this name (FileDescriptorName=, which is that of the unit unless
+///                  given), or NULL for all.
+/// @param options   what to choose, or NULL for the defaults.
+/// @param listener  where to put the listener, which you end with `ws_listener_close`.
+/// @param err       where to tell a failure, or NULL.
+/// @return          as `ws_listen_fd`, and `WS_IO`: there are none.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_listen_systemd(const char *name,
+                            const struct ws_options *options,
+                            ws_listener *listener,
+                            struct ws_error *err);
 
 /// The port on which a listener listens; 0 for a Unix socket, which has none.
 ///
@@ -708,15 +772,30 @@ ws_status ws_response_body(ws_conn ws, struct ws_message *body, struct ws_error 
 /// Threads: any. Since 0.1.0.
 ws_status ws_subprotocol(ws_conn ws, struct ws_message *name, struct ws_error *err);
 
-/// The address of the other end, such as "192.0.2.1:50000" or "[2001:db8::1]:50000".
+/// The address of the other end, such as "192.0.2.1:50000" or "[2001:db8::1]:50000". On a server it is
+/// the client's, also when a proxy named it that is believed (`ws_options_trust_proxy`); the port is 0
+/// then if the proxy does not say.
 ///
 /// @param ws       a connection.
 /// @param address  where to put it.
 /// @param err      where to tell a failure, or NULL.
-/// @return         as `ws_request_path`, and `WS_NOT_FOUND`: the system does not know it.
+/// @return         as `ws_request_path`, and `WS_NOT_FOUND`: nobody knows it, as with a Unix socket.
 ///
 /// Threads: any. Since 0.1.0.
-ws_status ws_peer_address(ws_conn ws, struct ws_message *address, struct ws_error *err);
+ws_status ws_peer_address(ws_conn ws,
+                          struct ws_message *address,
+                          struct ws_error *err);
+
+/// The address of who is at the other end of the stream: that of `ws_peer_address`, or of the proxy
+/// before it, if that was believed (`ws_options_trust_proxy`).
+///
+/// @param ws       a connection.
+/// @param address  where to put it.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_peer_address`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_direct_peer_address(ws_conn ws, struct ws_message *address, struct ws_error *err);
 
 /// The address of this end.
 ///
@@ -1231,6 +1310,27 @@ ws_status ws_options_use_proxy_env(struct ws_options *options,
 ws_status ws_options_set_max_redirects(struct ws_options *options,
                                        uint32_t count,
                                        struct ws_error *err);
+
+/// Has `ws_listen` believe a proxy in front of it, such as nginx or HAProxy, who its client is:
+/// `ws_peer_address` is the client's address then, and `ws_direct_peer_address` the proxy's. May be
+/// called again for more proxies, all of which tell it in the same way. A list in a header is gone
+/// through from its end, past the addresses of proxies that are believed themselves. For browsers the
+/// host counts that the proxy says it was asked for. Choose what the proxy sets: it may let other
+/// headers pass as the client has sent them. Default: nobody is believed.
+///
+/// @param options  options.
+/// @param network  where the proxy is: an address, a network such as "10.0.0.0/8", or "unix" for
+///                 whoever comes through a Unix socket.
+/// @param tells    `WS_FORWARDED`, `WS_X_FORWARDED_FOR` or `WS_PROXY_PROTOCOL`, with which each of its
+///                 connections must begin.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_trust_proxy(struct ws_options *options,
+                                 const char *network,
+                                 int32_t tells,
+                                 struct ws_error *err);
 
 /// How many connections of `ws_listen` the system holds while nobody accepts (listen(2)). Default:
 /// 1,024.

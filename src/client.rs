@@ -132,6 +132,7 @@ impl DialOptions {
                 Some((used, Answer::Upgraded { head, subprotocol })) => {
                     log::debug!(target: "talkws::client", "dial {}: open", url.text);
                     let opening = Opening {
+                        named: None,
                         request: RequestHead::new(request),
                         response: Some(head),
                         subprotocol: subprotocol.map(Into::into),

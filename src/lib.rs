@@ -137,6 +137,7 @@ pub use deadline::Deadline;
 pub use error::{Error, Refusal, Result, Violation};
 pub use head::{RequestHead, ResponseHead};
 pub use message::{Message, MessageKind, Part};
+pub use options::forwarding::Forwarding;
 pub use options::{
     DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions,
     UpgradeOptions,

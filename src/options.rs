@@ -1,5 +1,6 @@
 //! Everything a caller can choose, with defaults that are safe to deploy.
 
+pub(crate) mod forwarding;
 pub(crate) mod proxy;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use socket2::Socket;
 
 use crate::error::{Error, Result};
 
+use forwarding::TrustedProxies;
 use proxy::Way;
 
 /// The longest request or response head, in bytes.
@@ -328,6 +330,7 @@ pub struct ListenOptions {
     pub(crate) backlog: u16,
     pub(crate) plain_requests: bool,
     pub(crate) unix_mode: Option<u32>,
+    pub(crate) trusted: TrustedProxies,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -343,6 +346,7 @@ impl Default for ListenOptions {
             backlog: 1024,
             plain_requests: false,
             unix_mode: None,
+            trusted: TrustedProxies::default(),
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }

@@ -3,6 +3,7 @@
 mod bind;
 mod pending;
 mod request;
+mod systemd;
 mod unix;
 
 use std::collections::VecDeque;
@@ -417,7 +418,9 @@ impl Handshakes {
                     }
                     let timeout = shared.options.handshake_timeout.min(LONGEST_HANDSHAKE);
                     let deadline = Instant::now() + timeout;
-                    if let Ok(pending) = Pending::new(socket, peer.as_socket(), deadline) {
+                    if let Ok(pending) =
+                        Pending::new(socket, peer.as_socket(), deadline, &shared.options)
+                    {
                         // Its request has often come along.
                         self.advance(pending, true, Instant::now(), shared);
                     }

@@ -1,6 +1,7 @@
 //! The opening handshake of both roles (RFC 6455, section 4), on tungstenite's parts.
 
 pub mod client;
+mod forwarded;
 pub mod server;
 
 use crate::options::MAX_HEAD_SIZE;

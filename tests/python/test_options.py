@@ -96,7 +96,7 @@ def test_every_keyword_that_does_nothing_is_among_them() -> None:
         *("uri", "sock", "origin", "subprotocols", "additional_headers", "logger"),
         *("user_agent_header", "open_timeout", "ping_interval", "ping_timeout"),
         *("close_timeout", "max_size", "max_queue", "create_connection", "legacy"),
-        *("proxy", "max_redirects"),
+        *("proxy", "max_redirects", "trusted_proxies", "forwarding"),
         *("handler", "host", "port", "origins", "select_subprotocol"),
         *("process_request", "process_response", "server_header"),
     }

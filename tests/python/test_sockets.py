@@ -288,11 +288,14 @@ def test_a_unix_socket_has_a_url(path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o640
         dialled = in_thread(lambda: talkws.connect(f"{url}?room=1"))
         server = listener.accept(PATIENCE).upgrade()
-        with server, dialled.result(PATIENCE) as client:
-            assert client.request.path == "/chat?room=1"
-            assert server.remote_address is None
-            client.send("hello")
-            assert server.recv(PATIENCE) == "hello"
+        client = dialled.result(PATIENCE)
+        assert client.request.path == "/chat?room=1"
+        assert server.remote_address is None
+        client.send("hello")
+        assert server.recv(PATIENCE) == "hello"
+        closed = in_thread(client.close)
+        assert server.wait_closed(PATIENCE)
+        closed.result(PATIENCE)
     assert not path.exists()
     with pytest.raises(ValueError, match="unix_mode=0o1000"):
         talkws.listen(url, unix_mode=0o1000)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use talkws::Deadline;
+use talkws::{Deadline, Forwarding};
 
 /// Longer than any program runs, and no trouble for the clock when it is added to now.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -91,6 +91,26 @@ pub fn keepalive(
         return Err(PyValueError::new_err(text));
     }
     Ok(Some((interval, self::timeout("ping_timeout", timeout)?)))
+}
+
+/// How proxies say who their client is; needed if any are trusted, and only then.
+pub fn forwarding(name: Option<&str>, nobody_is_trusted: bool) -> PyResult<Option<Forwarding>> {
+    let forwarding = match name {
+        None => None,
+        Some("Forwarded") => Some(Forwarding::Forwarded),
+        Some("X-Forwarded-For") => Some(Forwarding::XForwardedFor),
+        Some("PROXY") => Some(Forwarding::ProxyProtocol),
+        Some(name) => {
+            let text =
+                format!("forwarding={name:?}: expected 'Forwarded', 'X-Forwarded-For' or 'PROXY'");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    if forwarding.is_none() != nobody_is_trusted {
+        let text = "trusted_proxies and forwarding: one makes no sense without the other";
+        return Err(PyValueError::new_err(text));
+    }
+    Ok(forwarding)
 }
 
 /// The permissions of a file.

@@ -28,6 +28,9 @@ const SAME_HOST: &str = "same-host";
     require_subprotocol,
     plain_requests,
     unix_mode,
+    trusted_proxies,
+    forwarding,
+    systemd,
     open_timeout,
     close_timeout,
     keepalive,
@@ -44,6 +47,9 @@ pub fn listen(
     require_subprotocol: bool,
     plain_requests: bool,
     unix_mode: Option<u32>,
+    trusted_proxies: Option<&Bound<'_, PyAny>>,
+    forwarding: Option<&str>,
+    systemd: Option<(Option<String>,)>,
     open_timeout: Option<f64>,
     close_timeout: Option<f64>,
     keepalive: (Option<f64>, Option<f64>),
@@ -65,6 +71,11 @@ pub fn listen(
     if let Some((interval, timeout)) = arguments::keepalive(keepalive.0, keepalive.1)? {
         options = options.keepalive(interval, timeout);
     }
+    let trusted = arguments::strings("trusted_proxies", trusted_proxies)?;
+    let tells = arguments::forwarding(forwarding, trusted.is_empty())?;
+    for (network, tells) in trusted.iter().zip(tells.into_iter().cycle()) {
+        options = options.trust_proxy(network, tells).map_err(raised)?;
+    }
     if let Some(mode) = unix_mode {
         options = options.unix_mode(arguments::unix_mode(mode)?);
     }
@@ -74,7 +85,10 @@ pub fn listen(
     // Waits for a name to be resolved, if the host is one.
     let listened = py.detach(|| match sockets {
         Some(sockets) => options.listen_on(sockets),
-        None => options.listen(url),
+        None => match systemd {
+            Some((name,)) => options.listen_systemd(name.as_deref()),
+            None => options.listen(url),
+        },
     });
     let core = listened.map_err(raised)?;
     log::deliver(py)?;

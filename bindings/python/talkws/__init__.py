@@ -109,6 +109,7 @@ from .headers import (
 )
 from .listener import (
     listen,
+    listen_systemd,
 )
 from .server import (
     Server,
@@ -186,6 +187,7 @@ __all__ = [
     "basic_auth",
     "connect",
     "listen",
+    "listen_systemd",
     "reconnect",
     "serve",
     "unix_connect",

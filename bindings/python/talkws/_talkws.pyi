@@ -9,7 +9,7 @@ from typing_extensions import Buffer, Self, disjoint_base
 from .handshake import Request, Response
 from .headers import Headers, HeadersLike
 from .server import ServerConnection
-from .typing import Data, DataLike, Message
+from .typing import Data, DataLike, Forwarding, Message
 
 __all__ = [
     "Connection",
@@ -77,6 +77,8 @@ class Connection:
     def local_address(self) -> Any: ...
     @property
     def remote_address(self) -> Any: ...
+    @property
+    def direct_remote_address(self) -> Any: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -130,6 +132,8 @@ class PendingConnection:
     def origin(self) -> str | None: ...
     @property
     def remote_address(self) -> Any: ...
+    @property
+    def direct_remote_address(self) -> Any: ...
 
 @final
 class Listener:
@@ -174,6 +178,9 @@ def listen(
     require_subprotocol: bool,
     plain_requests: bool,
     unix_mode: int | None,
+    trusted_proxies: Sequence[str] | None,
+    forwarding: Forwarding | None,
+    systemd: tuple[str | None] | None,
     open_timeout: float | None,
     close_timeout: float | None,
     keepalive: tuple[float | None, float | None],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from . import _talkws
 from .options import MaxQueue, max_queue_of
+from .typing import Forwarding
 
-__all__ = ["listen"]
+__all__ = ["listen", "listen_systemd"]
 
 
 def listen(
@@ -17,6 +18,8 @@ def listen(
     origins: Sequence[str] | Literal["same-host"] | None = "same-host",
     subprotocols: Sequence[str] | None = None,
     unix_mode: int | None = None,
+    trusted_proxies: Sequence[str] | None = None,
+    forwarding: Forwarding | None = None,
     open_timeout: float | None = 10.0,
     ping_interval: float | None = 20.0,
     ping_timeout: float | None = 20.0,
@@ -47,6 +50,13 @@ def listen(
         subprotocols: Subprotocols to agree on, the preferred one first.
         unix_mode: The permissions of a Unix socket's file, such as ``0o660``: who may write to it
             may connect. ``None`` is what the umask leaves.
+        trusted_proxies: Proxies in front of this server that are believed who their client is:
+            addresses, networks such as ``10.0.0.0/8``, or ``unix`` for whoever comes through a Unix
+            socket. ``remote_address`` is the client's then.
+        forwarding: How they say it, all in the same way: in the header ``"Forwarded"`` (RFC 7239) or
+            ``"X-Forwarded-For"``, or by the ``"PROXY"`` protocol of HAProxy, with which each of
+            their connections must begin. Choose what they set: they may let other headers pass
+            as the client has sent them.
         open_timeout: Seconds that a client may take for its request. ``None`` waits for ever.
         ping_interval: Seconds of silence after which a Ping is sent. ``None`` sends none.
         ping_timeout: Seconds of silence after that, until a connection is given up. ``None``
@@ -60,6 +70,58 @@ def listen(
         InvalidURI: If ``url`` cannot be listened on.
         OSError: If the system does not allow it, or the address is in use.
     """
+    return _listen(
+        url,
+        None,
+        origins=origins,
+        subprotocols=subprotocols,
+        unix_mode=unix_mode,
+        trusted_proxies=trusted_proxies,
+        forwarding=forwarding,
+        open_timeout=open_timeout,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        close_timeout=close_timeout,
+        max_size=max_size,
+        max_queue=max_queue,
+    )
+
+
+def listen_systemd(name: str | None = None, **kwargs: Any) -> _talkws.Listener:
+    """Listen on the sockets that systemd has opened for this process by a socket unit.
+
+    All paths are served. Each socket can be taken once.
+
+    Args:
+        name: Only those of this name (``FileDescriptorName=``, which is that of the unit unless
+            given). ``None`` for all.
+        kwargs: As for :func:`listen`.
+
+    Raises:
+        FileNotFoundError: If there are none.
+        OSError: If one is no socket.
+    """
+    if kwargs.get("unix_mode") is not None:
+        raise ValueError("unix_mode: systemd has made the file; see SocketMode=")
+    return _listen("", (name,), **kwargs)
+
+
+def _listen(
+    url: str,
+    systemd: tuple[str | None] | None,
+    *,
+    origins: Sequence[str] | Literal["same-host"] | None = "same-host",
+    subprotocols: Sequence[str] | None = None,
+    unix_mode: int | None = None,
+    trusted_proxies: Sequence[str] | None = None,
+    forwarding: Forwarding | None = None,
+    open_timeout: float | None = 10.0,
+    ping_interval: float | None = 20.0,
+    ping_timeout: float | None = 20.0,
+    close_timeout: float | None = 5.0,
+    max_size: int | None = 16_777_216,
+    max_queue: MaxQueue = 16,
+) -> _talkws.Listener:
     _talkws.listen_to_core()
     return _talkws.listen(
         url,
@@ -69,6 +131,9 @@ def listen(
         require_subprotocol=False,
         plain_requests=False,
         unix_mode=unix_mode,
+        trusted_proxies=trusted_proxies,
+        forwarding=forwarding,
+        systemd=systemd,
         open_timeout=open_timeout,
         close_timeout=close_timeout,
         keepalive=(ping_interval, ping_timeout),

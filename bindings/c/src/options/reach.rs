@@ -1,11 +1,20 @@
-//! Choices of the way to a server.
+//! Choices of the way to a server, and of what is in front of one.
 
 use std::ffi::c_char;
 
+use engine::Forwarding;
+
 use super::{change, ws_options};
 use crate::arguments;
-use crate::error::ws_error;
+use crate::error::{Failure, ws_error};
 use crate::status::ws_status;
+
+/// A proxy names its client in the header "Forwarded" (RFC 7239).
+pub const WS_FORWARDED: i32 = 1;
+/// A proxy names its client in the header "X-Forwarded-For", and the host in "X-Forwarded-Host".
+pub const WS_X_FORWARDED_FOR: i32 = 2;
+/// A proxy begins each connection with the PROXY protocol of HAProxy, version 1 or 2.
+pub const WS_PROXY_PROTOCOL: i32 = 3;
 
 /// Has `ws_dial` go through a proxy, for which its timeout holds too. The proxy gets nothing of what
 /// is for the server, nor the server of what is for the proxy; a Unix socket needs none. Default:
@@ -86,6 +95,50 @@ pub unsafe extern "C" fn ws_options_set_max_redirects(
     unsafe {
         change(options, err, &mut |mut choices| {
             choices.dial = choices.dial.max_redirects(count);
+            Ok(choices)
+        })
+    }
+}
+
+/// Has `ws_listen` believe a proxy in front of it, such as nginx or HAProxy, who its client is:
+/// `ws_peer_address` is the client's address then, and `ws_direct_peer_address` the proxy's. May be
+/// called again for more proxies, all of which tell it in the same way. A list in a header is gone
+/// through from its end, past the addresses of proxies that are believed themselves. For browsers the
+/// host counts that the proxy says it was asked for. Choose what the proxy sets: it may let other
+/// headers pass as the client has sent them. Default: nobody is believed.
+///
+/// @param options  options.
+/// @param network  where the proxy is: an address, a network such as "10.0.0.0/8", or "unix" for
+///                 whoever comes through a Unix socket.
+/// @param tells    `WS_FORWARDED`, `WS_X_FORWARDED_FOR` or `WS_PROXY_PROTOCOL`, with which each of its
+///                 connections must begin.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_options_trust_proxy(
+    options: *mut ws_options,
+    network: *const c_char,
+    tells: i32,
+    err: *mut ws_error,
+) -> ws_status {
+    // SAFETY: the caller lends the text, or NULL, to this call; `err` is NULL or the caller's.
+    unsafe {
+        change(options, err, &mut |mut choices| {
+            let is_null = "trusted proxy: network is NULL";
+            let network = arguments::text(network, is_null, "trusted proxy: network is not UTF-8")?;
+            let tells = match tells {
+                WS_FORWARDED => Forwarding::Forwarded,
+                WS_X_FORWARDED_FOR => Forwarding::XForwardedFor,
+                WS_PROXY_PROTOCOL => Forwarding::ProxyProtocol,
+                _ => {
+                    let reason =
+                        "trusted proxy: tells is none of the ways to tell, such as WS_FORWARDED";
+                    return Err(Failure::argument(reason));
+                }
+            };
+            choices.listen = choices.listen.trust_proxy(network, tells)?;
             Ok(choices)
         })
     }
