@@ -91,16 +91,18 @@ fn a_header_of_anybody_else_is_nothing() {
 fn a_proxy_at_a_unix_socket_is_believed_by_that_name() {
     bounded(|| {
         let path = std::env::temp_dir().join(format!("talkws-forwarding-{}", std::process::id()));
-        let options = behind("unix", Forwarding::XForwardedFor);
-        let listener = options
-            .listen(&format!("ws+unix:{}", path.display()))
-            .unwrap();
-        let mut stream = UnixStream::connect(&path).unwrap();
-        let request = get("/").with("X-Forwarded-For: 192.0.2.1").bytes();
-        stream.write_all(&request).unwrap();
-        let request = listener.accept().unwrap();
-        assert_eq!(request.peer_addr(), Some("192.0.2.1:0".parse().unwrap()));
-        assert_eq!(request.direct_peer_addr(), None);
+        let client = Some("192.0.2.1:0".parse().unwrap());
+        for (network, expected) in [("unix", client), ("0.0.0.0/0", None)] {
+            let options = behind(network, Forwarding::XForwardedFor);
+            let url = format!("ws+unix:{}", path.display());
+            let listener = options.listen(&url).unwrap();
+            let mut stream = UnixStream::connect(&path).unwrap();
+            let request = get("/").with("X-Forwarded-For: 192.0.2.1").bytes();
+            stream.write_all(&request).unwrap();
+            let request = listener.accept().unwrap();
+            assert_eq!(request.peer_addr(), expected);
+            assert_eq!(request.direct_peer_addr(), None);
+        }
     });
 }
 

@@ -213,10 +213,16 @@ fn a_refusal_at_the_end_is_that_of_the_last_server() {
 #[test]
 fn an_adopted_socket_leads_nowhere_else() {
     bounded(|| {
-        let server = Server::saying(redirect(302, "/end"));
+        let answer = "HTTP/1.1 302 x\r\nLocation: /end\r\nContent-Length: 4\r\n\r\nread";
+        let server = Server::saying(answer);
         let stream = TcpStream::connect(server.address).unwrap();
         let dialled = DialOptions::new().dial_on(stream, &server.url, Deadline::NEVER);
-        assert_eq!(dialled.unwrap_err().http_status(), Some(302));
+        match dialled.unwrap_err() {
+            Error::Refused(refusal) => {
+                assert_eq!((refusal.status(), refusal.body()), (302, &b"read"[..]));
+            }
+            other => panic!("{other:?}"),
+        }
         server.join();
     });
 }

@@ -71,3 +71,48 @@ pub(super) fn follow(
         url = next;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::error::Refusal;
+
+    /// Follows redirects from `first` through `locations`, and gives where was asked and the error.
+    fn followed(first: &str, locations: &[&str]) -> (Vec<String>, Error) {
+        let asked = RefCell::new(Vec::new());
+        let dial = |url: &Url, _: &DialOptions| {
+            let mut asked = asked.borrow_mut();
+            asked.push(url.text.clone());
+            let head = match locations.get(asked.len() - 1) {
+                Some(location) => format!("HTTP/1.1 302 x\r\nLocation: {location}\r\n\r\n"),
+                None => "HTTP/1.1 404 x\r\n\r\n".to_owned(),
+            };
+            let (url, body) = (url.text.clone(), Vec::new());
+            let head = ResponseHead::new(head.as_bytes());
+            Err(Error::Refused(Refusal { url, head, body }.into()))
+        };
+        let first = Url::parse(first).unwrap();
+        let error = follow(first, &DialOptions::new(), dial).unwrap_err();
+        (asked.into_inner(), error)
+    }
+
+    #[test]
+    fn nothing_goes_from_wss_to_ws() {
+        for first in ["wss://a/", "ws://a/"] {
+            let (asked, error) = followed(first, &["https://b/", "http://b/secret"]);
+            assert_eq!(asked, [first, "wss://b/"]);
+            assert!(matches!(error, Error::Redirect { .. }), "{error:?}");
+            let says = "wss://b/ redirects to ws://b/secret, which is not encrypted";
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_relative_place_is_one_of_the_last_server() {
+        let (asked, error) = followed("ws://a/x/y", &["//b/p/q", "r?s", "?t"]);
+        assert_eq!(asked[1..], ["ws://b/p/q", "ws://b/p/r?s", "ws://b/p/r?t"]);
+        assert_eq!(error.http_status(), Some(404));
+    }
+}
