@@ -65,12 +65,18 @@ pub struct Connection {
 /// What the two ends said to each other before the first frame.
 #[derive(Debug)]
 pub(crate) struct Opening {
+    /// The peer, when a proxy at the other end of the stream has named it.
+    pub named: Option<Box<NamedPeer>>,
     pub request: RequestHead,
     /// The server's answer, on a client.
     pub response: Option<ResponseHead>,
     pub subprotocol: Option<Box<str>>,
     pub deflate: Option<DeflateParameters>,
 }
+
+/// A peer that a proxy has named, with its address if it has one. Few connections have such a peer.
+#[derive(Debug)]
+pub(crate) struct NamedPeer(pub Option<SocketAddr>);
 
 /// What waits inside a connection: see [`Connection::pending`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -537,8 +543,14 @@ impl Connection {
         self.shared.opening.response.as_ref()
     }
 
-    /// The address of the other end.
+    /// The address of the other end. On a server it is the client's, also when a proxy that is
+    /// believed came between: see [`ListenOptions::trust_proxy`](crate::ListenOptions::trust_proxy).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.peer_addr()
+    }
+
+    /// The address of who is at the other end of the stream: the peer, or a proxy before it.
+    pub fn direct_peer_addr(&self) -> Option<SocketAddr> {
         self.shared.transport.peer_addr()
     }
 

@@ -89,6 +89,23 @@ pub enum Error {
     },
     /// The call does not fit what the connection is in the middle of.
     InvalidState(Cow<'static, str>),
+    /// The proxy does not connect to the server, or breaks the rules of proxies.
+    Proxy {
+        /// What was tried, on what, through which proxy.
+        attempt: Cow<'static, str>,
+        /// What the proxy said, and what to do.
+        reason: Cow<'static, str>,
+        /// The answer of an HTTP proxy that refuses.
+        refusal: Option<Arc<Refusal>>,
+    },
+    /// The server redirects to where the dial does not go: to no WebSocket, from `wss` to `ws`, or
+    /// on and on.
+    Redirect {
+        /// What was tried, on what.
+        attempt: Cow<'static, str>,
+        /// Where it was redirected to, and why that is not followed.
+        reason: Cow<'static, str>,
+    },
     /// There is no memory for what is named. Nothing is lost: call again once there is.
     NoMemory(&'static str),
 }
@@ -116,6 +133,8 @@ impl Error {
             Error::Aborted { .. } => -17,
             Error::InvalidState(_) => -18,
             Error::NoMemory(_) => -19,
+            Error::Proxy { .. } => -23,
+            Error::Redirect { .. } => -24,
         }
     }
 
@@ -140,10 +159,11 @@ impl Error {
         }
     }
 
-    /// The HTTP status with which a server refused a dial.
+    /// The HTTP status with which a server, or a proxy before it, refused a dial.
     pub fn http_status(&self) -> Option<u16> {
         match self {
             Error::Refused(refusal) => Some(refusal.status()),
+            Error::Proxy { refusal, .. } => refusal.as_ref().map(|refusal| refusal.status()),
             _ => None,
         }
     }
@@ -175,7 +195,11 @@ impl fmt::Display for Error {
             Error::TimedOut { attempt } => write!(f, "{attempt}: timed out"),
             Error::Interrupted { attempt } => write!(f, "{attempt}: interrupted"),
             Error::Refused(refusal) => refusal.fmt(f),
-            Error::Handshake { attempt, reason } => write!(f, "{attempt}: {reason}"),
+            Error::Handshake { attempt, reason }
+            | Error::Proxy {
+                attempt, reason, ..
+            }
+            | Error::Redirect { attempt, reason } => write!(f, "{attempt}: {reason}"),
             Error::NoSubprotocol { attempt } => f.write_str(attempt),
             Error::Closed(info) => info.fmt(f),
             Error::ConnectionLost {
@@ -222,7 +246,7 @@ impl From<Violation> for Error {
     }
 }
 
-/// A server's answer to a dial that is not an upgrade.
+/// A server's answer to a dial that is not an upgrade, or a proxy's that does not connect.
 #[derive(Debug, Clone)]
 pub struct Refusal {
     pub(crate) url: String,

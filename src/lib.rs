@@ -68,6 +68,15 @@
 //! message of any size in bounded memory. [`write_more`](Connection::write_more) lets several small
 //! messages leave in one system call.
 //!
+//! # Getting there
+//!
+//! A dial may go through a proxy ([`DialOptions::proxy`], [`DialOptions::proxy_from_env`]) and follows
+//! redirects ([`DialOptions::max_redirects`]); user and password in a URL are basic authentication, and
+//! shown nowhere. `ws+unix:///run/app.sock:/path` is a Unix socket, of either role. Sockets that are
+//! there already are taken by [`DialOptions::dial_on`], [`ListenOptions::listen_on`], and from systemd
+//! by [`ListenOptions::listen_systemd`]. A server behind nginx or HAProxy knows its clients once it is
+//! told whom to believe ([`ListenOptions::trust_proxy`]).
+//!
 //! # Event loops
 //!
 //! A connection has a descriptor to wait for (`AsRawFd`); [`pending`](Connection::pending) tells what
@@ -114,9 +123,8 @@
 //!
 //! # Not yet
 //!
-//! `wss` (TLS) and proxies are not there yet; `wss` URLs give [`Error::Unsupported`]. A
-//! Unix socket that the program has made itself can be used: [`DialOptions::dial_on`] and
-//! [`ListenOptions::listen_on`]. The crate needs a Unix (Linux, macOS, a BSD).
+//! `wss` (TLS) and proxies that are reached by TLS are not there yet; `wss` URLs give
+//! [`Error::Unsupported`]. The crate needs a Unix (Linux, macOS, a BSD).
 
 #[cfg(not(unix))]
 compile_error!("talkws needs poll(2) and MSG_DONTWAIT: it runs on Linux, macOS and the BSDs");
@@ -128,6 +136,7 @@ mod deadline;
 mod error;
 mod head;
 mod message;
+mod network;
 mod options;
 #[doc(hidden)]
 pub mod protocol;
@@ -148,6 +157,7 @@ pub use deadline::Deadline;
 pub use error::{Error, Refusal, Result, Violation};
 pub use head::{RequestHead, ResponseHead};
 pub use message::{Message, MessageKind, Part};
+pub use options::forwarding::Forwarding;
 pub use options::{
     DeflateOptions, DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule,
     RefuseOptions, UpgradeOptions, WriteOptions,

@@ -1,6 +1,8 @@
 //! Everything a caller can choose, with defaults that are safe to deploy.
 
 mod deflate;
+pub(crate) mod forwarding;
+pub(crate) mod proxy;
 mod write;
 
 use std::time::Duration;
@@ -12,6 +14,8 @@ use socket2::Socket;
 use crate::error::{Error, Result};
 
 pub use deflate::DeflateOptions;
+use forwarding::TrustedProxies;
+use proxy::Way;
 pub use write::WriteOptions;
 
 /// The longest request or response head, in bytes.
@@ -183,6 +187,8 @@ pub struct DialOptions {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) subprotocol_required: bool,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) way: Way,
+    pub(crate) max_redirects: u32,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -194,6 +200,8 @@ impl Default for DialOptions {
             subprotocols: Vec::new(),
             subprotocol_required: false,
             timeout: Some(Duration::from_secs(10)),
+            way: Way::default(),
+            max_redirects: 10,
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
@@ -239,8 +247,19 @@ impl DialOptions {
         self
     }
 
-    /// How long all of dial may take: resolving, connecting and the handshake. Default: 10 s;
-    /// `None` waits for ever.
+    /// How many redirects are followed (301, 302, 303, 307, 308; RFC 9110, 15.4), one after the
+    /// other, within one [`timeout`](Self::timeout); more are [`Error::Redirect`], and so is one from
+    /// `wss` to `ws`. To another origin (scheme, host, port) go no user and password of the URL, and
+    /// none of the headers `Authorization`, `Cookie`, `Proxy-Authorization` and `Host`; all other
+    /// headers do. Default: 10; 0 follows none, and gives them as [`Error::Refused`]. A socket of
+    /// the program's own ([`dial_on`](Self::dial_on)) leads nowhere else.
+    pub fn max_redirects(mut self, count: u32) -> Self {
+        self.max_redirects = count;
+        self
+    }
+
+    /// How long all of dial may take: resolving, connecting, what a proxy takes, the handshake, and
+    /// all redirects. Default: 10 s; `None` waits for ever.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
@@ -325,6 +344,8 @@ pub struct ListenOptions {
     pub(crate) max_pending: usize,
     pub(crate) backlog: u16,
     pub(crate) plain_requests: bool,
+    pub(crate) unix_mode: Option<u32>,
+    pub(crate) trusted: TrustedProxies,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -339,6 +360,8 @@ impl Default for ListenOptions {
             max_pending: 1024,
             backlog: 1024,
             plain_requests: false,
+            unix_mode: None,
+            trusted: TrustedProxies::default(),
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
@@ -412,6 +435,13 @@ impl ListenOptions {
     /// [`refuse_with`](crate::Request::refuse_with). Default: no, they are answered with 426.
     pub fn plain_requests(mut self, enabled: bool) -> Self {
         self.plain_requests = enabled;
+        self
+    }
+
+    /// The permissions of a Unix socket's file, such as `0o660`: who may write to it may connect.
+    /// Nobody gets in with wider ones, not even for a moment. Default: what the umask leaves.
+    pub fn unix_mode(mut self, mode: u32) -> Self {
+        self.unix_mode = Some(mode & 0o777);
         self
     }
 

@@ -9,6 +9,7 @@ pub mod deflate;
 pub mod encoder;
 pub mod handshake;
 pub mod mask;
+pub mod proxy_protocol;
 pub mod utf8;
 
 /// Which side of the connection this end is: a client masks its frames, a server does not.

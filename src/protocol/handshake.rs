@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod extensions;
+mod forwarded;
 pub mod server;
 
 use crate::options::MAX_HEAD_SIZE;

@@ -17,9 +17,8 @@ Maker = Callable[..., Any]
 NOT_YET: dict[str, tuple[Any, str]] = {
     "ssl": (object(), "TLS is not there yet"),
     "server_hostname": ("localhost", "TLS is not there yet"),
-    "proxy": (True, "proxies are not there yet"),
-    "proxy_ssl": (object(), "proxies are not there yet"),
-    "proxy_server_hostname": ("localhost", "proxies are not there yet"),
+    "proxy_ssl": (object(), "TLS is not there yet"),
+    "proxy_server_hostname": ("localhost", "TLS is not there yet"),
 }
 # Values of their keywords that cannot be meant here.
 NOT_EXPRESSIBLE: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -98,6 +97,7 @@ def test_every_keyword_that_does_nothing_is_among_them() -> None:
         *("uri", "sock", "origin", "subprotocols", "additional_headers", "logger"),
         *("user_agent_header", "open_timeout", "ping_interval", "ping_timeout"),
         *("close_timeout", "max_size", "max_queue", "create_connection", "legacy"),
+        *("proxy", "max_redirects", "trusted_proxies", "forwarding"),
         *("handler", "host", "port", "origins", "select_subprotocol"),
         *("process_request", "process_response", "server_header"),
         *("compression", "extensions"),

@@ -97,7 +97,7 @@ fn judge_request(rules: &Rules, bytes: &[u8], cuts: &[u8]) -> Verdict {
     let mut received = Vec::new();
     for (piece, _) in pieces(bytes, cuts) {
         received.extend_from_slice(piece);
-        match rules.read(&mut scan, &received) {
+        match rules.read(&mut scan, &received, None) {
             Progress::Incomplete => {}
             Progress::Refuse(refusal) => {
                 assert!((400..500).contains(&refusal.status), "{refusal:?}");

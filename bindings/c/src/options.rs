@@ -6,6 +6,7 @@
 pub mod deflate;
 pub mod handshake;
 pub mod limits;
+pub mod reach;
 pub mod sockets;
 
 use std::collections::HashMap;

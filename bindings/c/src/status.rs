@@ -56,9 +56,16 @@ pub const WS_NO_MEMORY: ws_status = -19;
 pub const WS_INTERNAL: ws_status = -20;
 /// What was asked for is not there: no such header, no query, no subprotocol, no close yet.
 pub const WS_NOT_FOUND: ws_status = -21;
+/// TLS failed, such as for a certificate that is not trusted. No call of this version returns it.
+pub const WS_TLS: ws_status = -22;
+/// The proxy does not connect to the server; see `ws_error.http_status` if it speaks HTTP.
+pub const WS_PROXY: ws_status = -23;
+/// The server redirects to where `ws_dial` does not go: to no WebSocket, from wss to ws, or on and
+/// on.
+pub const WS_REDIRECT: ws_status = -24;
 
 /// Every status, and what `ws_strerror` says of it.
-const TEXTS: [&CStr; 22] = [
+const TEXTS: [&CStr; 25] = [
     c"no error",
     c"invalid argument",
     c"bad handle: closed, of another kind, or never opened",
@@ -81,6 +88,9 @@ const TEXTS: [&CStr; 22] = [
     c"out of memory",
     c"internal error of libtalkws",
     c"what was asked for is not there",
+    c"TLS failed",
+    c"the proxy does not connect to the server",
+    c"the server redirects to where this does not go",
 ];
 
 /// Names a status: a short text in English, for a message when there is no `ws_error`, which says
@@ -186,6 +196,21 @@ mod tests {
             (WS_ABORTED, Error::Aborted { attempt: attempt() }),
             (WS_INVALID_STATE, Error::InvalidState("".into())),
             (WS_NO_MEMORY, Error::NoMemory("")),
+            (
+                WS_PROXY,
+                Error::Proxy {
+                    attempt: attempt(),
+                    reason: "".into(),
+                    refusal: None,
+                },
+            ),
+            (
+                WS_REDIRECT,
+                Error::Redirect {
+                    attempt: attempt(),
+                    reason: "".into(),
+                },
+            ),
         ];
         for (status, error) in table {
             assert_eq!(error.status(), status, "{error:?}");
@@ -200,10 +225,10 @@ mod tests {
         };
         assert_eq!(text(WS_OK), c"no error");
         assert_eq!(text(WS_INTERNAL), c"internal error of libtalkws");
-        for known in WS_NOT_FOUND..=WS_OK {
+        for known in WS_REDIRECT..=WS_OK {
             assert_ne!(text(known), c"unknown status", "{known}");
         }
-        for unknown in [1, WS_NOT_FOUND - 1, i32::MIN, i32::MAX] {
+        for unknown in [1, WS_REDIRECT - 1, i32::MIN, i32::MAX] {
             assert_eq!(text(unknown), c"unknown status", "{unknown}");
         }
     }

@@ -18,13 +18,15 @@ pub const WS_FEATURE_TLS: i32 = 1;
 pub const WS_FEATURE_DEFLATE: i32 = 2;
 /// Dialling through HTTP and SOCKS proxies.
 pub const WS_FEATURE_PROXY: i32 = 3;
-/// Unix sockets.
+/// Unix sockets: ws+unix:// URLs.
 pub const WS_FEATURE_UNIX_SOCKETS: i32 = 4;
 /// Pings for silent peers: see `ws_options_set_keepalive`.
 pub const WS_FEATURE_KEEPALIVE: i32 = 5;
 
 const BUILT_IN: &[(i32, bool)] = &[
     (WS_FEATURE_DEFLATE, cfg!(feature = "deflate")),
+    (WS_FEATURE_PROXY, true),
+    (WS_FEATURE_UNIX_SOCKETS, true),
     (WS_FEATURE_KEEPALIVE, true),
 ];
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use talkws::{Deadline, DeflateOptions, DialOptions, ListenOptions};
+use talkws::{Deadline, DeflateOptions, DialOptions, Forwarding, ListenOptions};
 
 /// Longer than any program runs, and no trouble for the clock when it is added to now.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -137,6 +137,35 @@ pub fn compressing<T: Compressing>(options: T, deflate: Option<Deflate>) -> talk
         .own_max_window_bits(own_bits)?
         .peer_max_window_bits(peer_bits)?;
     options.deflate(Some(deflate))
+}
+
+/// How proxies say who their client is; needed if any are trusted, and only then.
+pub fn forwarding(name: Option<&str>, nobody_is_trusted: bool) -> PyResult<Option<Forwarding>> {
+    let forwarding = match name {
+        None => None,
+        Some("Forwarded") => Some(Forwarding::Forwarded),
+        Some("X-Forwarded-For") => Some(Forwarding::XForwardedFor),
+        Some("PROXY") => Some(Forwarding::ProxyProtocol),
+        Some(name) => {
+            let text =
+                format!("forwarding={name:?}: expected 'Forwarded', 'X-Forwarded-For' or 'PROXY'");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    if forwarding.is_none() != nobody_is_trusted {
+        let text = "trusted_proxies and forwarding: one makes no sense without the other";
+        return Err(PyValueError::new_err(text));
+    }
+    Ok(forwarding)
+}
+
+/// The permissions of a file.
+pub fn unix_mode(mode: u32) -> PyResult<u32> {
+    if mode > 0o777 {
+        let text = format!("unix_mode={mode:#o}: expected permissions, such as 0o660");
+        return Err(PyValueError::new_err(text));
+    }
+    Ok(mode)
 }
 
 /// A duplicate of a descriptor of Python's, which stays Python's.

@@ -3,9 +3,10 @@
 use std::os::fd::RawFd;
 use std::sync::Mutex;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
-use talkws::DialOptions;
+use pyo3::types::{PyBool, PyString};
+use talkws::{DialOptions, Error};
 
 use crate::arguments::{self, Deflate};
 use crate::connection::Open;
@@ -39,6 +40,8 @@ impl Dialled {
     origin,
     subprotocols,
     headers,
+    proxy,
+    max_redirects,
     open_timeout,
     close_timeout,
     keepalive,
@@ -54,6 +57,8 @@ pub fn dial(
     origin: Option<&Bound<'_, PyString>>,
     subprotocols: Option<&Bound<'_, PyAny>>,
     headers: Option<&Bound<'_, PyAny>>,
+    proxy: Proxy,
+    max_redirects: u32,
     open_timeout: Option<f64>,
     close_timeout: Option<f64>,
     keepalive: (Option<f64>, Option<f64>),
@@ -64,11 +69,22 @@ pub fn dial(
     let socket = descriptor.map(arguments::descriptor).transpose()?;
     let mut options = DialOptions::new()
         .timeout(arguments::timeout("open_timeout", open_timeout)?)
+        .max_redirects(max_redirects)
         .close_timeout(arguments::timeout("close_timeout", close_timeout)?)
         .max_message_size(arguments::max_size(max_size));
     if let Some((interval, timeout)) = arguments::keepalive(keepalive.0, keepalive.1)? {
         options = options.keepalive(interval, timeout);
     }
+    options = match proxy {
+        Proxy::None => options,
+        Proxy::Environment => options.proxy_from_env(),
+        Proxy::Url(url) => match options.proxy(&url) {
+            Err(Error::InvalidUrl { url, reason }) => {
+                return Err(exception(py, "InvalidProxy", (url, reason.as_ref())));
+            }
+            options => options.map_err(|error| to_python(py, &error))?,
+        },
+    };
     let raised = |error| to_python(py, &error);
     options = arguments::compressing(options, deflate).map_err(raised)?;
     for (name, value) in arguments::headers(headers)? {
@@ -87,4 +103,29 @@ pub fn dial(
     })?;
     let open = Open::new(dialled.map_err(raised)?, max_queue.unwrap_or(usize::MAX));
     Ok(Dialled(Mutex::new(Some(open))))
+}
+
+/// The argument ``proxy``.
+pub enum Proxy {
+    None,
+    Environment,
+    Url(String),
+}
+
+impl FromPyObject<'_, '_> for Proxy {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        if value.is_none() {
+            return Ok(Proxy::None);
+        }
+        if let Ok(text) = value.cast::<PyString>() {
+            return Ok(Proxy::Url(text.to_cow()?.into_owned()));
+        }
+        if value.cast::<PyBool>().is_ok_and(|value| value.is_true()) {
+            return Ok(Proxy::Environment);
+        }
+        let expected = "proxy: expected True for that of the environment, a str, or None";
+        Err(PyTypeError::new_err(expected))
+    }
 }

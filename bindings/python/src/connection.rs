@@ -36,6 +36,7 @@ pub struct Open {
     /// Asked for once, since the system forgets them when the connection ends.
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
+    direct_remote: Option<SocketAddr>,
 }
 
 impl Open {
@@ -43,6 +44,7 @@ impl Open {
         Open {
             local: core.local_addr(),
             remote: core.peer_addr(),
+            direct_remote: core.direct_peer_addr(),
             core,
             max_queue,
         }
@@ -383,10 +385,17 @@ impl Connection {
     }
 
     /// The address of the other end, as ``socket.getpeername()`` gives it; ``None`` for a Unix
-    /// socket.
+    /// socket. On a server it is the client's, also when a proxy that is trusted came between.
     #[getter]
     fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         handshake::address(py, self.remote())
+    }
+
+    /// The address of who is at the other end of the stream: that of :attr:`remote_address`, or of a
+    /// proxy before it that is trusted.
+    #[getter]
+    fn direct_remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        handshake::address(py, self.direct_remote())
     }
 
     fn __enter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -446,6 +455,13 @@ impl Connection {
         match (self.open.get(), &self.pending) {
             (Some(open), _) => open.remote,
             (None, pending) => pending.as_ref()?.get().remote,
+        }
+    }
+
+    fn direct_remote(&self) -> Option<SocketAddr> {
+        match (self.open.get(), &self.pending) {
+            (Some(open), _) => open.direct_remote,
+            (None, pending) => pending.as_ref()?.get().direct_remote,
         }
     }
 }

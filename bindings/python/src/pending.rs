@@ -26,6 +26,7 @@ pub struct PendingConnection {
     is_upgrade: bool,
     pub local: Option<SocketAddr>,
     pub remote: Option<SocketAddr>,
+    pub direct_remote: Option<SocketAddr>,
     pub max_queue: usize,
     /// Gone once it is answered.
     waiting: Mutex<Option<Request>>,
@@ -39,6 +40,7 @@ impl PendingConnection {
             is_upgrade: request.is_upgrade(),
             local: request.local_addr(),
             remote: request.peer_addr(),
+            direct_remote: request.direct_peer_addr(),
             max_queue,
             waiting: Mutex::new(Some(request)),
             request: PyOnceLock::new(),
@@ -233,10 +235,17 @@ impl PendingConnection {
         self.head.header("origin")
     }
 
-    /// The client's address, as ``socket.getpeername()`` gives it.
+    /// The client's address, as ``socket.getpeername()`` gives it, also when a proxy that is trusted
+    /// came between.
     #[getter]
     fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         handshake::address(py, self.remote)
+    }
+
+    /// The address of who has connected: the client, or a proxy.
+    #[getter]
+    fn direct_remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        handshake::address(py, self.direct_remote)
     }
 
     fn __repr__(&self) -> String {

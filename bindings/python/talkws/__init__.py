@@ -112,6 +112,7 @@ from .headers import (
 )
 from .listener import (
     listen,
+    listen_systemd,
 )
 from .server import (
     Server,
@@ -190,6 +191,7 @@ __all__ = [
     "basic_auth",
     "connect",
     "listen",
+    "listen_systemd",
     "reconnect",
     "serve",
     "unix_connect",

@@ -10,7 +10,7 @@ from .extensions.permessage_deflate import Deflate
 from .handshake import Request, Response
 from .headers import Headers, HeadersLike
 from .server import ServerConnection
-from .typing import Data, DataLike, Message
+from .typing import Data, DataLike, Forwarding, Message
 
 __all__ = [
     "Connection",
@@ -81,6 +81,8 @@ class Connection:
     def local_address(self) -> Any: ...
     @property
     def remote_address(self) -> Any: ...
+    @property
+    def direct_remote_address(self) -> Any: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -134,6 +136,8 @@ class PendingConnection:
     def origin(self) -> str | None: ...
     @property
     def remote_address(self) -> Any: ...
+    @property
+    def direct_remote_address(self) -> Any: ...
 
 @final
 class Listener:
@@ -161,6 +165,8 @@ def dial(
     origin: str | None,
     subprotocols: Sequence[str] | None,
     headers: HeadersLike | None,
+    proxy: str | Literal[True] | None,
+    max_redirects: int,
     open_timeout: float | None,
     close_timeout: float | None,
     keepalive: tuple[float | None, float | None],
@@ -176,6 +182,10 @@ def listen(
     subprotocols: Sequence[str] | None,
     require_subprotocol: bool,
     plain_requests: bool,
+    unix_mode: int | None,
+    trusted_proxies: Sequence[str] | None,
+    forwarding: Forwarding | None,
+    systemd: tuple[str | None] | None,
     open_timeout: float | None,
     close_timeout: float | None,
     keepalive: tuple[float | None, float | None],

@@ -75,6 +75,7 @@ def connect(
     proxy: str | Literal[True] | None = ...,
     proxy_ssl: ssl_module.SSLContext | None = ...,
     proxy_server_hostname: str | None = ...,
+    max_redirects: int = ...,
     open_timeout: float | None = ...,
     ping_interval: float | None = ...,
     ping_timeout: float | None = ...,
@@ -98,9 +99,10 @@ def connect(
     compression: str | None = "deflate",
     additional_headers: HeadersLike | None = None,
     user_agent_header: str | None = USER_AGENT,
-    proxy: str | Literal[True] | None = None,
+    proxy: str | Literal[True] | None = True,
     proxy_ssl: ssl_module.SSLContext | None = None,
     proxy_server_hostname: str | None = None,
+    max_redirects: int = 10,
     open_timeout: float | None = 10.0,
     ping_interval: float | None = 20.0,
     ping_timeout: float | None = 20.0,
@@ -121,7 +123,9 @@ def connect(
             print(ws.recv())
 
     Args:
-        uri: Where to connect.
+        uri: Where to connect. ``ws+unix:///run/app.sock:/path`` is a Unix socket, and
+            ``ws+unix:@name:/path`` an abstract one, on Linux. User and password, as in
+            ``ws://user:password@host/``, are sent as basic authentication, and shown nowhere.
         sock: A socket that is connected already, which the connection takes over: it
             is closed here. ``uri`` is what the request asks for all the same.
         origin: Value of the ``Origin`` header, as a browser sends it.
@@ -132,6 +136,15 @@ def connect(
             ``None`` none, unless ``extensions`` say so.
         additional_headers: Headers to add to the request.
         user_agent_header: What the client calls itself. ``None`` says nothing.
+        proxy: ``True``: that of the environment, on every system: ``ws_proxy``, ``socks_proxy``,
+            ``https_proxy``, ``http_proxy`` and ``all_proxy``, the first of them that is there (for
+            ``wss`` the first is ``wss_proxy``, and ``http_proxy`` does not count), unless
+            ``no_proxy`` excepts the host. ``None``: none. Or its URL, such as
+            ``http://user:password@proxy.example:3128``, ``socks5://...``, or ``socks5h://...`` for one
+            that resolves the host's name. Unix sockets and ``sock`` need none.
+        max_redirects: How many redirects are followed, one after the other. To another origin go
+            neither credentials of ``uri`` nor the headers ``Authorization`` and ``Cookie``. ``0``
+            follows none: they raise :exc:`InvalidStatus`. A ``sock`` leads nowhere else.
         open_timeout: Seconds for all of it: resolving the name, connecting, and the handshake.
             ``None`` waits for ever.
         ping_interval: Seconds of silence after which a Ping is sent. ``None`` sends none.
@@ -148,12 +161,16 @@ def connect(
         kwargs: What else :func:`socket.create_connection` takes: ``source_address`` to connect
             from, ``address`` to connect to instead of the host and port of ``uri``.
 
-    ``ssl``, ``server_hostname``, ``proxy``, ``proxy_ssl`` and ``proxy_server_hostname`` are not there yet, and say so.
+    ``ssl``, ``server_hostname``, ``proxy_ssl`` and ``proxy_server_hostname`` are not there yet, and
+    say so.
 
     Raises:
         InvalidURI: If ``uri`` is not a URI of a WebSocket.
         InvalidStatus: If the server refuses; the exception holds its answer.
         InvalidHandshake: If the server's answer breaks the rules of the opening handshake.
+        InvalidProxy: If ``proxy`` is not the URL of a proxy.
+        ProxyError: If the proxy does not connect; :exc:`InvalidProxyStatus` holds its answer.
+        SecurityError: If there are too many redirects, or one from ``wss`` to ``ws``.
         OSError: If the network fails.
         TimeoutError: If ``open_timeout`` passes.
         NotImplementedError: If something is asked for that is not there yet.
@@ -173,6 +190,7 @@ def connect(
             proxy=proxy,
             proxy_ssl=proxy_ssl,
             proxy_server_hostname=proxy_server_hostname,
+            max_redirects=max_redirects,
             open_timeout=open_timeout,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
@@ -186,7 +204,6 @@ def connect(
     refuse_unsupported(
         ssl=ssl,
         server_hostname=server_hostname,
-        proxy=proxy,
         proxy_ssl=proxy_ssl,
         proxy_server_hostname=proxy_server_hostname,
     )
@@ -198,6 +215,9 @@ def connect(
         raise NotImplementedError(
             "sock: TLS is not there yet, and this is an SSLSocket"
         )
+    if isinstance(proxy, str) and (sock is not None or kwargs):
+        given = "sock" if sock is not None else ", ".join(kwargs)
+        raise ValueError(f"connect: {given} and a proxy exclude each other")
     message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)
     _talkws.listen_to_core()
     started = time.monotonic()
@@ -214,6 +234,8 @@ def connect(
             origin=origin,
             subprotocols=subprotocols,
             headers=headers,
+            proxy=proxy,
+            max_redirects=max_redirects,
             open_timeout=open_timeout,
             close_timeout=close_timeout,
             keepalive=(ping_interval, ping_timeout),

@@ -29,9 +29,8 @@ MaxQueue = Union[int, None, tuple[Optional[int], Optional[int]]]
 _NOT_YET = {
     "ssl": "TLS is not there yet; put a proxy that speaks TLS, such as nginx, in front",
     "server_hostname": "TLS is not there yet, and this is the name in its handshake",
-    "proxy": "proxies are not there yet; pass a socket that is connected through one as sock",
-    "proxy_ssl": "proxies are not there yet; pass a connected socket as sock",
-    "proxy_server_hostname": "proxies are not there yet; pass a connected socket as sock",
+    "proxy_ssl": "TLS is not there yet, not to a proxy either",
+    "proxy_server_hostname": "TLS is not there yet, not to a proxy either",
 }
 
 

@@ -30,7 +30,7 @@ from .options import (
     refuse_unsupported,
 )
 from .sockets import create_servers
-from .typing import LoggerLike, PathLike, StatusLike
+from .typing import Forwarding, LoggerLike, PathLike, StatusLike
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -354,6 +354,8 @@ def serve(
     max_queue: MaxQueue = 16,
     logger: LoggerLike | None = None,
     create_connection: Callable[..., ServerConnection] | None = None,
+    trusted_proxies: Sequence[str] | None = None,
+    forwarding: Forwarding | None = None,
     **kwargs: Any,
 ) -> Server:
     """Make a server, which listens at once and serves with :meth:`Server.serve_forever`::
@@ -402,6 +404,8 @@ def serve(
             given.
         create_connection: What makes the connections, with the arguments of
             :class:`ServerConnection`: a subclass of it, say.
+        trusted_proxies: As for :func:`listen`: proxies that are believed who their client is.
+        forwarding: As for :func:`listen`: how they say it.
         kwargs: What else :func:`socket.create_server` takes: ``family``, ``backlog``,
             ``reuse_port``, ``dualstack_ipv6``.
 
@@ -444,6 +448,10 @@ def serve(
             subprotocols=subprotocols if select_subprotocol is None else None,
             require_subprotocol=bool(subprotocols) and select_subprotocol is None,
             plain_requests=True,
+            unix_mode=None,
+            trusted_proxies=trusted_proxies,
+            forwarding=forwarding,
+            systemd=None,
             open_timeout=open_timeout,
             close_timeout=close_timeout,
             keepalive=(ping_interval, ping_timeout),

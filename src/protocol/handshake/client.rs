@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderValue;
-use http::header::{HOST, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL};
 use http::uri::InvalidUri;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::error::{CapacityError, Error as TungsteniteError, ProtocolError};
@@ -67,6 +67,14 @@ impl ClientHandshake {
             } else {
                 headers.append(name.clone(), value.clone());
             }
+        }
+        if let Some(credentials) = &url.credentials
+            && !headers.contains_key(AUTHORIZATION)
+        {
+            let mut value = HeaderValue::try_from(credentials.basic())
+                .map_err(|error| Error::invalid_url(&url.text, error.to_string()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
         }
         if !options.subprotocols.is_empty() {
             let list = HeaderValue::try_from(options.subprotocols.join(", "))
