@@ -36,11 +36,11 @@ test: tools venv ## Run every test; the last line counts them
 lint: tools build-python ## Formatting, lints and types, of Rust, C and Python
 	@$(PYTHON) tests/run/lint.py
 
-# Its peers are written for Linux.
-BENCH_PYTHON := $(if $(filter Linux,$(shell uname -s)),bench-python)
+# Their peers are written for Linux.
+BENCH_PEERS := $(if $(filter Linux,$(shell uname -s)),bench-python bench-deflate)
 
 .PHONY: bench
-bench: tools bench-c $(BENCH_PYTHON) ## Measure speed
+bench: tools bench-c $(BENCH_PEERS) ## Measure speed
 	$(CARGO) bench
 
 .PHONY: bench-c
@@ -59,6 +59,11 @@ bench-python: tools venv $(TARGET)/c/bench_echo $(TARGET)/c/bench_load ## Measur
 	    --wheel-dir $(TARGET)/bench-wheel .
 	$(PYTHON) benches/python/environment.py $(TARGET)/bench-wheel/*.whl
 	$(PYTHON) benches/python/run.py $(BENCH_ARGS)
+
+# Its peers are those of tests/interop, and read the processor time of Linux.
+.PHONY: bench-deflate
+bench-deflate: build ## Measure servers that compress, beside other libraries
+	$(PYTHON) benches/deflate/run.py $(filter --quick,$(BENCH_ARGS))
 
 $(TARGET)/c/bench_%: benches/python/peers/%.c $(wildcard benches/python/peers/*.h)
 	@mkdir -p $(@D)

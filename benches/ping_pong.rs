@@ -17,7 +17,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use talkws::{Deadline, DialOptions, Listener, Message, MessageKind, UpgradeOptions};
+use talkws::{
+    Deadline, DialOptions, ListenOptions, Listener, Message, MessageKind, UpgradeOptions,
+};
 use tungstenite::WebSocket;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
@@ -116,7 +118,9 @@ struct Talkws {
 
 impl Talkws {
     fn start() -> Self {
-        let listener = talkws::listen("ws://127.0.0.1:0").unwrap();
+        // Nobody else compresses.
+        let options = ListenOptions::new().deflate(None);
+        let listener = options.listen("ws://127.0.0.1:0").unwrap();
         Talkws::echo("talkws", &listener, &DialOptions::new())
     }
 

@@ -1,4 +1,4 @@
-//! The protocol without sockets: masking, decoding and encoding, in GB/s.
+//! The protocol without sockets: masking, decoding, encoding, deflating and inflating, in GB/s.
 //!
 //!     cargo bench --bench protocol [-- [--quick] [NAME]]
 
@@ -175,6 +175,90 @@ fn encoding(criterion: &mut Criterion) {
     }
 }
 
+/// Objects as a program of today sends them, about six times as large as they need be.
+#[cfg(feature = "deflate")]
+fn json(size: usize) -> Vec<u8> {
+    let object = |id: u64| {
+        let noise = id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        format!(
+            "{{\"id\":{id},\"user\":\"user-{noise}\",\"price\":{}.{:02},\"active\":true}},",
+            noise % 997,
+            noise % 100
+        )
+    };
+    let mut text: Vec<u8> = (0..)
+        .flat_map(|id| object(id).into_bytes())
+        .take(size)
+        .collect();
+    text.truncate(size);
+    text
+}
+
+#[cfg(feature = "deflate")]
+fn noise(size: usize) -> Vec<u8> {
+    let byte = |i: u64| {
+        (i.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(17)
+            .wrapping_mul(i | 1)
+            >> 32) as u8
+    };
+    (0..size as u64).map(byte).collect()
+}
+
+#[cfg(feature = "deflate")]
+fn deflating(criterion: &mut Criterion) {
+    use talkws::DeflateOptions;
+    use talkws::protocol::deflate::{Deflater, Inflater};
+
+    let mut group = criterion.benchmark_group("deflate");
+    for (name, make) in [("JSON", json as fn(usize) -> Vec<u8>), ("noise", noise)] {
+        for size in [1024, 16 * 1024, 256 * 1024] {
+            let data = make(size);
+            for (takeover, levels) in [(true, &[1, 6][..]), (false, &[6])] {
+                let kept = if takeover { "takeover" } else { "no takeover" };
+                let mut frame = Vec::with_capacity(2 * size);
+                for level in levels {
+                    let options = DeflateOptions::new().level(*level).unwrap();
+                    let mut deflater = Deflater::new(&options, takeover, 15);
+                    let mut deflate = |frame: &mut Vec<u8>| {
+                        frame.clear();
+                        deflater.deflate(black_box(&data), true, frame).unwrap();
+                        deflater.sent(true);
+                    };
+                    deflate(&mut frame);
+                    let name =
+                        format!("deflate, {name}, {kept}, level {level}, to {}", frame.len());
+                    group.throughput(Throughput::Bytes(size as u64));
+                    group.bench_function(BenchmarkId::new(name, sized(size)), |bencher| {
+                        bencher.iter(|| deflate(&mut frame));
+                    });
+                }
+                // Each by itself, so that one can be inflated again and again.
+                let mut deflater = Deflater::new(&DeflateOptions::new(), false, 15);
+                frame.clear();
+                deflater.deflate(&data, true, &mut frame).unwrap();
+                let mut inflater = Inflater::new(takeover);
+                let mut output = Vec::with_capacity(2 * size);
+                group.bench_function(
+                    BenchmarkId::new(format!("inflate, {name}, {kept}"), sized(size)),
+                    |bencher| {
+                        bencher.iter(|| {
+                            output.clear();
+                            inflater.get_ready().unwrap();
+                            let room = usize::MAX;
+                            inflater
+                                .inflate(black_box(&frame), true, &mut output, room)
+                                .unwrap();
+                            inflater.end();
+                            assert_eq!(output.len(), size);
+                        });
+                    },
+                );
+            }
+        }
+    }
+}
+
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
@@ -184,5 +268,7 @@ fn main() {
     utf8(&mut criterion);
     decoding(&mut criterion);
     encoding(&mut criterion);
+    #[cfg(feature = "deflate")]
+    deflating(&mut criterion);
     criterion.final_summary();
 }

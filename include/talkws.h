@@ -100,7 +100,7 @@
 /// Dialling through HTTP and SOCKS proxies.
 #define WS_FEATURE_PROXY 3
 
-/// Unix sockets.
+/// Unix sockets: ws+unix:// URLs.
 #define WS_FEATURE_UNIX_SOCKETS 4
 
 /// Pings for silent peers: see `ws_options_set_keepalive`.
@@ -137,6 +137,12 @@
 /// sent. Once a part was, the message is accepted, which is `WS_OK`, and the rest leaves before
 /// anything else does: see `ws_pending` and `ws_flush`.
 #define WS_DONTWAIT 512
+
+/// Or-ed into the type of a message that is written: do not compress it, such as a picture, which
+/// becomes no smaller. Of a message in parts, the first one decides. Without the flag a message is
+/// compressed if both ends agreed upon that and it is large enough: see `ws_deflate_parameters` and
+/// `ws_options_set_deflate_threshold`.
+#define WS_NO_COMPRESS 1024
 
 /// All is done.
 #define WS_CLOSE_NORMAL 1000
@@ -193,6 +199,15 @@
 /// A message of bytes without further meaning.
 #define WS_BINARY 2
 
+/// A proxy names its client in the header "Forwarded" (RFC 7239).
+#define WS_FORWARDED 1
+
+/// A proxy names its client in the header "X-Forwarded-For", and the host in "X-Forwarded-Host".
+#define WS_X_FORWARDED_FOR 2
+
+/// A proxy begins each connection with the PROXY protocol of HAProxy, version 1 or 2.
+#define WS_PROXY_PROTOCOL 3
+
 /// A server asks no client for a certificate.
 #define WS_CLIENT_AUTH_NONE 0
 
@@ -246,7 +261,8 @@ typedef uint64_t ws_conn;
 typedef struct ws_error {
     /// What the call returned.
     int32_t status;
-    /// With `WS_REFUSED` the server's HTTP status, such as 404; else 0.
+    /// With `WS_REFUSED` the server's HTTP status, such as 404, and with `WS_PROXY` that of a proxy
+    /// that speaks HTTP; else 0.
     int32_t http_status;
     /// The close code that belongs to the end of a connection: the peer's with `WS_CLOSED`, this
     /// end's with `WS_PROTOCOL`, `WS_INVALID_UTF8` and `WS_TOO_BIG`, `WS_CLOSE_ABNORMAL` with
@@ -265,7 +281,7 @@ typedef uint64_t ws_listener;
 /// Begin with `ws_message msg = WS_MESSAGE_INIT;`, use it as often as you like, and give its memory
 /// back with one `ws_message_free`. A call that fails leaves it empty. What you do to `data`, `len`
 /// and `type` harms nothing: a parser may move `data` along. The fields after them are the
-/// library's.
+/// library's. A copy of it has the same memory: go on with one of the two, and forget the other.
 typedef struct ws_message {
     /// The payload, valid until this message is used again. `data[len]` is always 0, after
     /// binary messages and failed reads too, so text without a NUL inside is a C string. NULL
@@ -323,6 +339,10 @@ typedef struct ws_counters {
 /// "talkws::server", `user` is what was given to `ws_set_log`. The texts are valid during the call.
 /// It is called by whichever thread has something to say, by several at once; what it does itself
 /// with the library is not logged. It must return.
+///
+/// It is called in the middle of what it hears of: there, to read from, write to or close that very
+/// connection, or to accept on or close that listener, may wait for ever. Leave that to another
+/// thread, or until the call has returned.
 typedef void (*ws_log_callback)(int32_t level, const char *target, const char *message, void *user);
 
 /// All is well.
@@ -397,6 +417,13 @@ typedef void (*ws_log_callback)(int32_t level, const char *target, const char *m
 /// A TLS session could not be made, such as with a server whose certificate is not trusted.
 #define WS_TLS -22
 
+/// The proxy does not connect to the server; see `ws_error.http_status` if it speaks HTTP.
+#define WS_PROXY -23
+
+/// The server redirects to where `ws_dial` does not go: to no WebSocket, from wss to ws, or on and
+/// on.
+#define WS_REDIRECT -24
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -417,10 +444,13 @@ const char *ws_version(void);
 /// Threads: any, at any time. Since 0.1.0.
 int32_t ws_has(int32_t feature);
 
-/// Dials a WebSocket server: resolves its name, connects, and makes the opening handshake. Waits as
-/// long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
+/// Dials a WebSocket server: resolves its name, connects, through a proxy if one was chosen, makes
+/// the opening handshake, and follows redirects. Waits as long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
 ///
-/// @param url      such as "ws://localhost:8080/talk-to-server".
+/// @param url      such as "ws://localhost:8080/talk-to-server", or for a Unix socket
+///                 "ws+unix:///run/app.sock:/talk-to-server", "ws+unix:@name:/talk-to-server" for an
+///                 abstract one. "ws://user:password@host/" sends them as basic authentication, and
+///                 shows them nowhere.
 /// @param options  what to choose, or NULL for the defaults.
 /// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
 /// @param err      where to tell a failure, or NULL.
@@ -432,6 +462,8 @@ int32_t ws_has(int32_t feature);
 ///                 `WS_TIMED_OUT`: the time passed;
 ///                 `WS_TLS`: no TLS session with it, such as when its certificate is not
 ///                 trusted; `err` says why;
+///                 `WS_PROXY`: the proxy does not connect to it;
+///                 `WS_REDIRECT`: it redirects to where this does not go;
 ///                 `WS_REFUSED`: the server answered, but not with an upgrade. `err` has its HTTP
 ///                 status;
 ///                 `WS_HANDSHAKE`: its answer breaks the rules;
@@ -445,11 +477,33 @@ ws_status ws_dial(const char *url,
                   ws_conn *ws,
                   struct ws_error *err);
 
+/// Dials over a stream socket that is connected already: to another address than the URL names, from
+/// a certain one, or through something that the library does not know. Only the opening handshake is
+/// made; no proxy is used, and no redirect followed.
+///
+/// @param fd       a connected stream socket of any family. With `WS_OK` it belongs to the library,
+///                 which may have given it another number; with anything else it stays yours, and
+///                 is of no use to anybody once the handshake has begun.
+/// @param url      what the request asks for.
+/// @param options  what to choose, or NULL for the defaults.
+/// @param ws       where to put the connection, which you end with `ws_close` or `ws_abort`.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_dial`, and `WS_INVALID_ARGUMENT`: there is no such descriptor.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_dial_fd(int32_t fd,
+                     const char *url,
+                     const struct ws_options *options,
+                     ws_conn *ws,
+                     struct ws_error *err);
+
 /// Listens for WebSocket clients, at every address that the URL's host has.
 ///
 /// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
 ///                  served, others get 404; without a path all are. Port 0 takes a free one, which
-///                  `ws_port` tells.
+///                  `ws_port` tells. "ws+unix:///run/app.sock:/talk-to-server" listens on a Unix
+///                  socket: a file of that name is replaced when it is a socket on which nobody
+///                  listens any more, and closing the listener removes its own.
 /// @param options   what to choose, or NULL for the defaults.
 /// @param listener  where to put the listener, which you end with `ws_listener_close`.
 /// @param err       where to tell a failure, or NULL.
@@ -467,7 +521,42 @@ ws_status ws_listen(const char *url,
                     ws_listener *listener,
                     struct ws_error *err);
 
-/// The port on which a listener listens.
+/// Listens with a stream socket that listens already, and serves all paths.
+///
+/// @param fd        a listening stream socket of any family. With `WS_OK` it belongs to the library,
+///                  which may have given it another number and puts it into non-blocking mode; with
+///                  anything else it stays yours.
+/// @param options   what to choose, or NULL for the defaults.
+/// @param listener  where to put the listener, which you end with `ws_listener_close`.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`;
+///                  `WS_INVALID_ARGUMENT`: there is no such descriptor, or it does not listen;
+///                  `WS_IO`: it is no socket;
+///                  `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_listen_fd(int32_t fd,
+                       const struct ws_options *options,
+                       ws_listener *listener,
+                       struct ws_error *err);
+
+/// Listens on the sockets that systemd has opened for this process by a socket unit
+/// (sd_listen_fds(3)), and serves all paths. Each can be taken once.
+///
+/// @param name      only those of this name (FileDescriptorName=, which is that of the unit unless
+///                  given), or NULL for all.
+/// @param options   what to choose, or NULL for the defaults.
+/// @param listener  where to put the listener, which you end with `ws_listener_close`.
+/// @param err       where to tell a failure, or NULL.
+/// @return          as `ws_listen_fd`, and `WS_IO`: there are none.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_listen_systemd(const char *name,
+                            const struct ws_options *options,
+                            ws_listener *listener,
+                            struct ws_error *err);
+
+/// The port on which a listener listens; 0 for a Unix socket, which has none.
 ///
 /// @param listener  a listener.
 /// @param port      where to put the port, in the order of this machine's bytes.
@@ -707,15 +796,42 @@ ws_status ws_response_body(ws_conn ws, struct ws_message *body, struct ws_error 
 /// Threads: any. Since 0.1.0.
 ws_status ws_subprotocol(ws_conn ws, struct ws_message *name, struct ws_error *err);
 
-/// The address of the other end, such as "192.0.2.1:50000" or "[2001:db8::1]:50000".
+/// What the two ends agreed upon for compressing messages (RFC 7692), such as
+/// "permessage-deflate; server_no_context_takeover; client_max_window_bits=12".
+///
+/// @param ws          a connection.
+/// @param parameters  where to put it.
+/// @param err         where to tell a failure, or NULL.
+/// @return            as `ws_request_path`, and `WS_NOT_FOUND`: none are compressed, or the client
+///                    waits for its answer yet.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_deflate_parameters(ws_conn ws, struct ws_message *parameters, struct ws_error *err);
+
+/// The address of the other end, such as "192.0.2.1:50000" or "[2001:db8::1]:50000". On a server it is
+/// the client's, also when a proxy named it that is believed (`ws_options_trust_proxy`); the port is 0
+/// then if the proxy does not say.
 ///
 /// @param ws       a connection.
 /// @param address  where to put it.
 /// @param err      where to tell a failure, or NULL.
-/// @return         as `ws_request_path`, and `WS_NOT_FOUND`: the system does not know it.
+/// @return         as `ws_request_path`, and `WS_NOT_FOUND`: nobody knows it, as with a Unix socket.
 ///
 /// Threads: any. Since 0.1.0.
-ws_status ws_peer_address(ws_conn ws, struct ws_message *address, struct ws_error *err);
+ws_status ws_peer_address(ws_conn ws,
+                          struct ws_message *address,
+                          struct ws_error *err);
+
+/// The address of who is at the other end of the stream: that of `ws_peer_address`, or of the proxy
+/// before it, if that was believed (`ws_options_trust_proxy`).
+///
+/// @param ws       a connection.
+/// @param address  where to put it.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_peer_address`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_direct_peer_address(ws_conn ws, struct ws_message *address, struct ws_error *err);
 
 /// The address of this end.
 ///
@@ -869,8 +985,8 @@ ws_status ws_read_some(ws_conn ws,
 /// thread.
 ///
 /// @param ws    a connection. One that was accepted and not answered yet is upgraded first.
-/// @param type  `WS_TEXT`, whose data must be UTF-8, or `WS_BINARY`; with `| WS_MORE` or
-///              `| WS_DONTWAIT` or both.
+/// @param type  `WS_TEXT`, whose data must be UTF-8, or `WS_BINARY`; with any of `| WS_MORE`,
+///              `| WS_DONTWAIT` and `| WS_NO_COMPRESS`.
 /// @param data  the payload. It is not kept; NULL is fine when `len` is 0.
 /// @param len   its size in bytes, without a NUL that may follow it.
 /// @param err   where to tell a failure, or NULL.
@@ -1243,6 +1359,154 @@ ws_status ws_options_set_keepalive(struct ws_options *options,
                                    int64_t timeout_ms,
                                    struct ws_error *err);
 
+/// Whether messages are compressed (permessage-deflate, RFC 7692) on connections from `ws_dial` or
+/// `ws_listen`, if the other end agrees. Default: 1, if `ws_has(WS_FEATURE_DEFLATE)`.
+///
+/// A connection whose messages refer to those before them needs memory, from the first one on that
+/// is compressed: 46 KiB for those that come, and for those that go 371 KiB with the defaults, 161
+/// KiB with a window of 12 bits and memory level 5. `ws_options_set_deflate_context_takeover` is a way
+/// around that.
+///
+/// @param options  options.
+/// @param enabled  0: it is neither offered nor accepted; anything else: it is.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`, and `WS_UNSUPPORTED`: this build cannot compress.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate(struct ws_options *options,
+                                 int32_t enabled,
+                                 struct ws_error *err);
+
+/// How hard to compress, and with how much memory.
+///
+/// @param options       options.
+/// @param level         from 1, fast, to 9, small. Default: 6.
+/// @param memory_level  from 1, least memory, to 9. Default: 8.
+/// @param err           where to tell a failure, or NULL.
+/// @return              as `ws_options_set_deflate`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate_level(struct ws_options *options,
+                                       int32_t level,
+                                       int32_t memory_level,
+                                       struct ws_error *err);
+
+/// The smallest message that is compressed; of one that is written in parts it is the first part
+/// that counts. Default: 256.
+///
+/// @param options  options.
+/// @param bytes    the size of its payload; `SIZE_MAX` compresses nothing that goes, and takes what
+///                 comes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_set_deflate`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate_threshold(struct ws_options *options,
+                                           size_t bytes,
+                                           struct ws_error *err);
+
+/// Whether messages refer to those before them (RFC 7692, 7.1.1): that makes them smaller, and a
+/// connection that is idle needs the memory for it. Default: 1 and 1.
+///
+/// @param options  options.
+/// @param own      for messages that this end sends. 0: each is compressed by itself.
+/// @param peer     for messages that the other end sends. 0: it is asked not to; a server that does
+///                 not agree makes `ws_dial` fail with `WS_HANDSHAKE`.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_set_deflate`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate_context_takeover(struct ws_options *options,
+                                                  int32_t own,
+                                                  int32_t peer,
+                                                  struct ws_error *err);
+
+/// How far back a message may refer: 2 to the power of a number of bits, in bytes (RFC 7692, 7.1.2).
+/// Default: 15 and 15.
+///
+/// @param options  options.
+/// @param own      for messages that this end sends: 8 to 15. The other end may want less. With 8
+///                 nothing is compressed that goes: no compressor there is works with so small a
+///                 window.
+/// @param peer     for messages that the other end sends: 8 to 15. A server that does not agree makes
+///                 `ws_dial` fail with `WS_HANDSHAKE`; a client is asked only if it says that it can
+///                 be.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_set_deflate`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_deflate_window_bits(struct ws_options *options,
+                                             int32_t own,
+                                             int32_t peer,
+                                             struct ws_error *err);
+
+/// Has `ws_dial` go through a proxy, for which its timeout holds too. The proxy gets nothing of what
+/// is for the server, nor the server of what is for the proxy; a Unix socket needs none. Default:
+/// no proxy.
+///
+/// @param options  options.
+/// @param url      such as "http://user:password@proxy.example:3128". The scheme is "http" or "https"
+///                 (CONNECT; RFC 9110, 9.3.6), "socks5" (RFC 1928), where this end resolves the
+///                 server's name, or "socks5h", where the proxy does. NULL: no proxy.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`, and `WS_INVALID_URL`: no proxy has such a URL.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_proxy(struct ws_options *options,
+                               const char *url,
+                               struct ws_error *err);
+
+/// Has `ws_dial` go through the proxy that the environment names then: in "ws_proxy" for ws://,
+/// "wss_proxy" for wss://, or else "socks_proxy", "https_proxy", for ws:// also "http_proxy", and
+/// last "all_proxy". Hosts in "no_proxy" are dialled directly: names with all below them, addresses,
+/// networks such as 10.0.0.0/8, each perhaps with a port, or "*" for all, with commas between them.
+/// Names in upper case do too, but not "HTTP_PROXY", which a client of a CGI program can set. Do not
+/// change the environment while a dial reads it (setenv(3)).
+///
+/// @param options  options.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_use_proxy_env(struct ws_options *options,
+                                   struct ws_error *err);
+
+/// How many redirects `ws_dial` follows (301, 302, 303, 307, 308; RFC 9110, 15.4), one after the
+/// other; more are `WS_REDIRECT`, and so is one from wss to ws. To another origin (scheme, host, port)
+/// go no user and password of the URL, and none of the headers "Authorization", "Cookie",
+/// "Proxy-Authorization" and "Host"; all other headers do. Default: 10.
+///
+/// @param options  options.
+/// @param count    how many; 0: none, a redirect is a refusal like others.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_max_redirects(struct ws_options *options,
+                                       uint32_t count,
+                                       struct ws_error *err);
+
+/// Has `ws_listen` believe a proxy in front of it, such as nginx or HAProxy, who its client is:
+/// `ws_peer_address` is the client's address then, and `ws_direct_peer_address` the proxy's. May be
+/// called again for more proxies, all of which tell it in the same way. A list in a header is gone
+/// through from its end, past the addresses of proxies that are believed themselves. For browsers the
+/// host counts that the proxy says it was asked for. Choose what the proxy sets: it may let other
+/// headers pass as the client has sent them. Default: nobody is believed.
+///
+/// @param options  options.
+/// @param network  where the proxy is: an address, a network such as "10.0.0.0/8", or "unix" for
+///                 whoever comes through a Unix socket.
+/// @param tells    `WS_FORWARDED`, `WS_X_FORWARDED_FOR` or `WS_PROXY_PROTOCOL`, with which each of its
+///                 connections must begin.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_trust_proxy(struct ws_options *options,
+                                 const char *network,
+                                 int32_t tells,
+                                 struct ws_error *err);
+
 /// How many connections of `ws_listen` the system holds while nobody accepts (listen(2)). Default:
 /// 1,024.
 ///
@@ -1269,6 +1533,17 @@ ws_status ws_options_set_socket_buffers(struct ws_options *options,
                                         size_t receive,
                                         size_t send,
                                         struct ws_error *err);
+
+/// The permissions of the file that `ws_listen` makes for a Unix socket: who may write to it may
+/// connect. Nobody gets in with wider ones, not even for a moment. Default: what the umask leaves.
+///
+/// @param options  options.
+/// @param mode     such as 0660, from 0 to 0777.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_unix_mode(struct ws_options *options, uint32_t mode, struct ws_error *err);
 
 /// Whether `ws_listen` may take a port on which connections of an earlier server linger
 /// (SO_REUSEADDR). Default: 1.

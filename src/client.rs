@@ -2,9 +2,13 @@
 
 mod body;
 mod connect;
+mod proxy;
+mod redirect;
 mod stream;
 mod tls;
+mod unix;
 
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -15,6 +19,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Refusal, Result};
 use crate::head::RequestHead;
 use crate::options::DialOptions;
+use crate::options::proxy::Way;
 use crate::protocol::Role;
 use crate::protocol::handshake::client::{Answer, ClientHandshake};
 use crate::transport::Transport;
@@ -33,7 +38,8 @@ impl DialOptions {
     /// Dials. Waits for the name to be resolved, a TCP connection, and the server's answer, as
     /// long as [`timeout`](DialOptions::timeout) allows in all.
     ///
-    /// [`Error::Refused`] holds the answer of a server that does not upgrade.
+    /// [`Error::Refused`] holds the answer of a server that does not upgrade, unless it redirects: see
+    /// [`max_redirects`](DialOptions::max_redirects).
     pub fn dial(&self, url: &str) -> Result<Connection> {
         self.dial_within(url, Deadline::NEVER)
     }
@@ -42,9 +48,9 @@ impl DialOptions {
     /// [`timeout`](DialOptions::timeout).
     pub fn dial_within(&self, url: &str, deadline: impl Into<Deadline>) -> Result<Connection> {
         let deadline = deadline.into().or_sooner(self.timeout);
-        let url = Url::parse(url)?;
-        let connect = || connect::connect(&url, &self.sockets, deadline);
-        self.dial_over(&url, connect, deadline)
+        redirect::follow(Url::parse(url)?, self, |url, options| {
+            options.dial_over(url, || options.connect(url, deadline), deadline)
+        })
     }
 
     /// Dials over a stream socket that is connected already: to another address than the URL
@@ -58,13 +64,35 @@ impl DialOptions {
     ) -> Result<Connection> {
         let deadline = deadline.into().or_sooner(self.timeout);
         let url = Url::parse(url)?;
-        self.dial_over(&url, || Ok(Socket::from(socket.into())), deadline)
+        let connect = || transport(Socket::from(socket.into()), &format!("dial {}", url.text));
+        // The socket leads nowhere else.
+        let options = self.clone().max_redirects(0);
+        options.dial_over(&url, connect, deadline)
+    }
+
+    /// Opens a stream to the server, on whichever way.
+    fn connect(&self, url: &Url, deadline: Deadline) -> Result<Box<dyn Transport>> {
+        let attempt = format!("dial {}", url.text);
+        if let Some(path) = &url.socket {
+            let socket = unix::connect(path, &attempt, &self.sockets, deadline)?;
+            return transport(socket, &attempt);
+        }
+        let proxy = match &self.way {
+            Way::Direct => None,
+            Way::Through(proxy) => Some(Cow::Borrowed(proxy)),
+            Way::Environment => proxy::environment::proxy(url)?.map(Cow::Owned),
+        };
+        if let Some(proxy) = proxy {
+            return proxy::tunnel(&proxy, url, &self.sockets, deadline);
+        }
+        let socket = connect::connect(&url.endpoint(), &attempt, &self.sockets, deadline)?;
+        transport(socket, &attempt)
     }
 
     fn dial_over(
         &self,
         url: &Url,
-        connect: impl FnOnce() -> Result<Socket>,
+        connect: impl FnOnce() -> Result<Box<dyn Transport>>,
         deadline: Deadline,
     ) -> Result<Connection> {
         let attempt = format!("dial {}", url.text);
@@ -73,9 +101,7 @@ impl DialOptions {
             return Err(Error::Unsupported(reason.into()));
         }
         let (request, handshake) = ClientHandshake::request(url, self)?;
-        let transport = Tcp::new(connect()?)
-            .map_err(|error| Error::io(format!("{attempt}: set up the socket"), error))?;
-        let mut transport: Box<dyn Transport> = Box::new(transport);
+        let mut transport = connect()?;
         if url.is_secure {
             transport = tls::secure(transport, &url.host, &self.tls, &attempt, deadline)?;
         }
@@ -108,12 +134,21 @@ impl DialOptions {
             }
             match handshake.read(&received)? {
                 None => {}
-                Some((used, Answer::Upgraded { head, subprotocol })) => {
+                Some((
+                    used,
+                    Answer::Upgraded {
+                        head,
+                        subprotocol,
+                        deflate,
+                    },
+                )) => {
                     log::debug!(target: "talkws::client", "dial {}: open", url.text);
                     let opening = Opening {
+                        named: None,
                         request: RequestHead::new(request),
                         response: Some(head),
                         subprotocol: subprotocol.map(Into::into),
+                        deflate,
                     };
                     let (transport, limits) = (stream.transport, self.limits);
                     let rest = &received[used..];
@@ -121,14 +156,27 @@ impl DialOptions {
                 }
                 Some((used, Answer::Refused(head))) => {
                     received.drain(..used);
-                    let body = body::receive(&head, received, |received| {
-                        // Whatever ends it, the status is the news, and the body is extra.
-                        stream.receive_more(received).unwrap_or(false)
-                    });
+                    let body = if redirect::leads_on(&head, self) {
+                        // Nobody will see it, and it may be long in coming.
+                        Vec::new()
+                    } else {
+                        body::receive(&head, received, |received| {
+                            // Whatever ends it, the status is the news, and the body is extra.
+                            stream.receive_more(received).unwrap_or(false)
+                        })
+                    };
                     let url = url.text.clone();
                     return Err(Error::Refused(Arc::new(Refusal { url, head, body })));
                 }
             }
         }
+    }
+}
+
+/// A connected socket as a transport.
+fn transport(socket: Socket, attempt: &str) -> Result<Box<dyn Transport>> {
+    match Tcp::new(socket) {
+        Ok(transport) => Ok(Box::new(transport)),
+        Err(error) => Err(Error::io(format!("{attempt}: set up the socket"), error)),
     }
 }

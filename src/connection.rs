@@ -6,6 +6,7 @@
 
 mod aside;
 mod closing;
+mod deflating;
 mod keepalive;
 mod parts;
 mod reader;
@@ -31,9 +32,10 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::head::{RequestHead, ResponseHead};
 use crate::message::{Message, MessageKind, Part};
-use crate::options::ConnectionLimits;
+use crate::options::{ConnectionLimits, WriteOptions};
 use crate::protocol::Role;
-use crate::protocol::decoder::ControlPayload;
+use crate::protocol::decoder::{ControlPayload, Decoder};
+use crate::protocol::deflate::{DeflateParameters, Deflater, Inflater};
 use crate::tls::TlsInfo;
 use crate::transport::Transport;
 
@@ -64,11 +66,18 @@ pub struct Connection {
 /// What the two ends said to each other before the first frame.
 #[derive(Debug)]
 pub(crate) struct Opening {
+    /// The peer, when a proxy at the other end of the stream has named it.
+    pub named: Option<Box<NamedPeer>>,
     pub request: RequestHead,
     /// The server's answer, on a client.
     pub response: Option<ResponseHead>,
     pub subprotocol: Option<Box<str>>,
+    pub deflate: Option<DeflateParameters>,
 }
+
+/// A peer that a proxy has named, with its address if it has one. Few connections have such a peer.
+#[derive(Debug)]
+pub(crate) struct NamedPeer(pub Option<SocketAddr>);
 
 /// What waits inside a connection: see [`Connection::pending`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -146,14 +155,29 @@ impl Connection {
         opening: Opening,
         received: &[u8],
     ) -> Result<Self> {
+        let peer = match role {
+            Role::Client => Role::Server,
+            Role::Server => Role::Client,
+        };
+        let inflater = opening
+            .deflate
+            .map(|agreed| Inflater::new(agreed.keeps_context(peer)));
+        let deflater = opening
+            .deflate
+            .zip(limits.deflate)
+            .map(|(agreed, options)| {
+                let window_bits = agreed.window_bits(role);
+                Deflater::new(&options, agreed.keeps_context(role), window_bits)
+            });
+        let decoder = Decoder::new(role, limits.max_message_size).with_inflater(inflater);
         let shared = Shared {
             transport,
             role,
             close_timeout: limits.close_timeout,
             write_timeout: limits.write_timeout,
             opening,
-            reader: Mutex::new(Reader::new(role, limits.max_message_size, received)),
-            writer: Mutex::new(Writer::new(role)),
+            reader: Mutex::new(Reader::new(decoder, received)),
+            writer: Mutex::new(Writer::new(role, deflater)),
             message_done: Condvar::new(),
             pong: Mutex::new(None),
             has_pong: AtomicBool::new(false),
@@ -242,14 +266,14 @@ impl Connection {
     /// after the other.
     pub fn write(&self, message: impl Borrow<Message>) -> Result<()> {
         let message = message.borrow();
-        self.shared
-            .write_message(message.kind(), message.as_bytes(), false, Deadline::NEVER)
+        let (kind, data) = (message.kind(), message.as_bytes());
+        self.shared.write_message(kind, data, WriteOptions::new())
     }
 
     /// Writes a text message.
     pub fn write_text(&self, text: &str) -> Result<()> {
-        self.shared
-            .write_message(MessageKind::Text, text.as_bytes(), false, Deadline::NEVER)
+        let (kind, data) = (MessageKind::Text, text.as_bytes());
+        self.shared.write_message(kind, data, WriteOptions::new())
     }
 
     /// Writes a binary message.
@@ -271,9 +295,7 @@ impl Connection {
         data: &[u8],
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
-        check_text(kind, data)?;
-        self.shared
-            .write_message(kind, data, false, deadline.into())
+        self.write_with(kind, data, WriteOptions::new().deadline(deadline))
     }
 
     /// Writes a message of which others follow soon: it may stay here until they leave with it in
@@ -290,8 +312,16 @@ impl Connection {
         data: &[u8],
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
+        let options = WriteOptions::new().more(true).deadline(deadline);
+        self.write_with(kind, data, options)
+    }
+
+    /// Writes a message in whatever way `options` say: see [`write_data`](Self::write_data) for the
+    /// deadline, [`write_more`](Self::write_more) for what leaves together, and
+    /// [`WriteOptions::compress`].
+    pub fn write_with(&self, kind: MessageKind, data: &[u8], options: WriteOptions) -> Result<()> {
         check_text(kind, data)?;
-        self.shared.write_message(kind, data, true, deadline.into())
+        self.shared.write_message(kind, data, options)
     }
 
     /// Writes a part of a message, as a frame of its own (RFC 6455, 5.4).
@@ -310,12 +340,8 @@ impl Connection {
         is_last: bool,
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
-        let part = Piece {
-            kind,
-            data,
-            is_last,
-        };
-        self.shared.write_part(part, false, deadline.into())
+        let options = WriteOptions::new().deadline(deadline);
+        self.write_part_with(kind, data, is_last, options)
     }
 
     /// Writes a part of a message that may leave together with what follows it: see
@@ -327,12 +353,25 @@ impl Connection {
         is_last: bool,
         deadline: impl Into<Deadline>,
     ) -> Result<()> {
+        let options = WriteOptions::new().more(true).deadline(deadline);
+        self.write_part_with(kind, data, is_last, options)
+    }
+
+    /// Writes a part of a message in whatever way `options` say: see
+    /// [`write_part`](Self::write_part) and [`write_with`](Self::write_with).
+    pub fn write_part_with(
+        &self,
+        kind: MessageKind,
+        data: &[u8],
+        is_last: bool,
+        options: WriteOptions,
+    ) -> Result<()> {
         let part = Piece {
             kind,
             data,
             is_last,
         };
-        self.shared.write_part(part, true, deadline.into())
+        self.shared.write_part(part, options)
     }
 
     /// Waits until everything that was accepted has been handed to the system.
@@ -489,6 +528,12 @@ impl Connection {
         self.shared.opening.subprotocol.as_deref()
     }
 
+    /// What was agreed upon for compressing messages (permessage-deflate, RFC 7692); `None` when
+    /// none are compressed.
+    pub fn deflate_parameters(&self) -> Option<DeflateParameters> {
+        self.shared.opening.deflate
+    }
+
     /// The request that opened the connection: the client's own, or that which the server got.
     pub fn request(&self) -> &RequestHead {
         &self.shared.opening.request
@@ -499,8 +544,14 @@ impl Connection {
         self.shared.opening.response.as_ref()
     }
 
-    /// The address of the other end.
+    /// The address of the other end. On a server it is the client's, also when a proxy that is
+    /// believed came between: see [`ListenOptions::trust_proxy`](crate::ListenOptions::trust_proxy).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.peer_addr()
+    }
+
+    /// The address of who is at the other end of the stream: the peer, or a proxy before it.
+    pub fn direct_peer_addr(&self) -> Option<SocketAddr> {
         self.shared.transport.peer_addr()
     }
 

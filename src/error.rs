@@ -96,6 +96,23 @@ pub enum Error {
         /// What is wrong, and what to do.
         reason: Cow<'static, str>,
     },
+    /// The proxy does not connect to the server, or breaks the rules of proxies.
+    Proxy {
+        /// What was tried, on what, through which proxy.
+        attempt: Cow<'static, str>,
+        /// What the proxy said, and what to do.
+        reason: Cow<'static, str>,
+        /// The answer of an HTTP proxy that refuses.
+        refusal: Option<Arc<Refusal>>,
+    },
+    /// The server redirects to where the dial does not go: to no WebSocket, from `wss` to `ws`, or
+    /// on and on.
+    Redirect {
+        /// What was tried, on what.
+        attempt: Cow<'static, str>,
+        /// Where it was redirected to, and why that is not followed.
+        reason: Cow<'static, str>,
+    },
     /// There is no memory for what is named. Nothing is lost: call again once there is.
     NoMemory(&'static str),
 }
@@ -124,6 +141,8 @@ impl Error {
             Error::InvalidState(_) => -18,
             Error::NoMemory(_) => -19,
             Error::Tls { .. } => -22,
+            Error::Proxy { .. } => -23,
+            Error::Redirect { .. } => -24,
         }
     }
 
@@ -148,10 +167,11 @@ impl Error {
         }
     }
 
-    /// The HTTP status with which a server refused a dial.
+    /// The HTTP status with which a server, or a proxy before it, refused a dial.
     pub fn http_status(&self) -> Option<u16> {
         match self {
             Error::Refused(refusal) => Some(refusal.status()),
+            Error::Proxy { refusal, .. } => refusal.as_ref().map(|refusal| refusal.status()),
             _ => None,
         }
     }
@@ -183,9 +203,12 @@ impl fmt::Display for Error {
             Error::TimedOut { attempt } => write!(f, "{attempt}: timed out"),
             Error::Interrupted { attempt } => write!(f, "{attempt}: interrupted"),
             Error::Refused(refusal) => refusal.fmt(f),
-            Error::Handshake { attempt, reason } | Error::Tls { attempt, reason } => {
-                write!(f, "{attempt}: {reason}")
+            Error::Handshake { attempt, reason }
+            | Error::Tls { attempt, reason }
+            | Error::Proxy {
+                attempt, reason, ..
             }
+            | Error::Redirect { attempt, reason } => write!(f, "{attempt}: {reason}"),
             Error::NoSubprotocol { attempt } => f.write_str(attempt),
             Error::Closed(info) => info.fmt(f),
             Error::ConnectionLost {
@@ -232,7 +255,7 @@ impl From<Violation> for Error {
     }
 }
 
-/// A server's answer to a dial that is not an upgrade.
+/// A server's answer to a dial that is not an upgrade, or a proxy's that does not connect.
 #[derive(Debug, Clone)]
 pub struct Refusal {
     pub(crate) url: String,
@@ -268,7 +291,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// A rule of RFC 6455 that the peer broke.
+/// A rule of RFC 6455, or of RFC 7692, that the peer broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
@@ -298,7 +321,9 @@ pub enum Violation {
     CloseReasonNotUtf8,
     /// A text message that is not UTF-8 (8.1).
     TextNotUtf8,
-    /// A message over this end's limit (7.4.1).
+    /// A compressed message that is no DEFLATE data (RFC 7692, 7.2.2).
+    BrokenDeflate,
+    /// A message over this end's limit (7.4.1), which counts what was inflated.
     MessageTooBig {
         /// How large the message would be at least, in bytes.
         size: u64,
@@ -322,7 +347,7 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Violation::ReservedBits => {
-                f.write_str("the peer set a reserved bit without an extension (RFC 6455, 5.2)")
+                f.write_str("the peer set a reserved bit that means nothing there (RFC 6455, 5.2)")
             }
             Violation::ReservedOpcode(opcode) => {
                 write!(
@@ -370,6 +395,9 @@ impl fmt::Display for Violation {
             Violation::TextNotUtf8 => {
                 f.write_str("the peer sent text that is not UTF-8 (RFC 6455, 8.1)")
             }
+            Violation::BrokenDeflate => f.write_str(
+                "the peer sent compressed data that cannot be inflated (RFC 7692, 7.2.2)",
+            ),
             Violation::MessageTooBig { size, limit } => {
                 write!(
                     f,

@@ -107,6 +107,14 @@ macro_rules! headers {
                 self.0.tokens(name)
             }
 
+            /// The values of all headers of that name, in their order.
+            pub(crate) fn values<'a, 'n>(
+                &'a self,
+                name: &'n str,
+            ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+                self.0.values(name)
+            }
+
             /// How many headers there are of that name.
             pub(crate) fn count(&self, name: &str) -> usize {
                 self.0.values(name).count()

@@ -68,6 +68,15 @@
 //! message of any size in bounded memory. [`write_more`](Connection::write_more) lets several small
 //! messages leave in one system call.
 //!
+//! # Getting there
+//!
+//! A dial may go through a proxy ([`DialOptions::proxy`], [`DialOptions::proxy_from_env`]) and follows
+//! redirects ([`DialOptions::max_redirects`]); user and password in a URL are basic authentication, and
+//! shown nowhere. `ws+unix:///run/app.sock:/path` is a Unix socket, of either role. Sockets that are
+//! there already are taken by [`DialOptions::dial_on`], [`ListenOptions::listen_on`], and from systemd
+//! by [`ListenOptions::listen_systemd`]. A server behind nginx or HAProxy knows its clients once it is
+//! told whom to believe ([`ListenOptions::trust_proxy`]).
+//!
 //! # Event loops
 //!
 //! A connection has a descriptor to wait for (`AsRawFd`); [`pending`](Connection::pending) tells what
@@ -96,7 +105,7 @@
 //!
 //! [`read_into`](Connection::read_into) uses the memory of an old message for the next one, so
 //! that a loop allocates nothing. The payload of a large message is received straight into it.
-//! An idle connection costs less than 1 KiB of heap. Memory grows with the bytes that arrive,
+//! An idle connection costs about 1 KiB of heap. Memory grows with the bytes that arrive,
 //! never with the length that a header claims; the largest message allowed is 16 MiB unless
 //! [`ListenOptions::max_message_size`] or [`DialOptions::max_message_size`] says otherwise.
 //!
@@ -108,11 +117,21 @@
 //! deadlines, closing. A stream that ends without TLS's `close_notify` (RFC 8446, 6.1) before the closing
 //! handshake is truncated, and [`Error::ConnectionLost`]. [`Connection::tls`] tells what was agreed upon.
 //!
+//! # Compression
+//!
+//! Messages of 256 bytes and more are compressed if the peer agrees (permessage-deflate, RFC 7692);
+//! [`DeflateOptions`] says how, `deflate(None)` of [`DialOptions`] and [`ListenOptions`] turns it
+//! off, [`WriteOptions::compress`] for one message. The largest message allowed is counted as it is
+//! inflated, so a small message that would become a huge one costs no more than that. A connection
+//! that has compressed messages keeps two windows, 417 KiB in all by default; [`DeflateOptions`]
+//! tells how to do with less, or none. The Cargo feature `deflate` has it, on by default.
+//!
+//! Who sends a secret together with what an attacker chooses should not compress the two
+//! ([`WriteOptions::compress`]): the size of the message tells about the secret.
+//!
 //! # Not yet
 //!
-//! permessage-deflate and proxies are not there yet. A
-//! Unix socket that the program has made itself can be used: [`DialOptions::dial_on`] and
-//! [`ListenOptions::listen_on`]. The crate needs a Unix (Linux, macOS, a BSD).
+//! Proxies that are reached by TLS are not there yet. The crate needs a Unix (Linux, macOS, a BSD).
 
 #[cfg(not(unix))]
 compile_error!("talkws needs poll(2) and MSG_DONTWAIT: it runs on Linux, macOS and the BSDs");
@@ -124,6 +143,7 @@ mod deadline;
 mod error;
 mod head;
 mod message;
+mod network;
 mod options;
 #[doc(hidden)]
 pub mod protocol;
@@ -145,10 +165,12 @@ pub use deadline::Deadline;
 pub use error::{Error, Refusal, Result, Violation};
 pub use head::{RequestHead, ResponseHead};
 pub use message::{Message, MessageKind, Part};
+pub use options::forwarding::Forwarding;
 pub use options::{
-    DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions,
-    UpgradeOptions,
+    DeflateOptions, DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule,
+    RefuseOptions, UpgradeOptions, WriteOptions,
 };
+pub use protocol::deflate::DeflateParameters;
 pub use protocol::encoder::check_close;
 pub use server::{Listener, Request, listen};
 pub use tls::{ClientAuth, ClientTls, ServerTls, TlsInfo, TlsVersion};

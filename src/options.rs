@@ -1,5 +1,10 @@
 //! Everything a caller can choose, with defaults that are safe to deploy.
 
+mod deflate;
+pub(crate) mod forwarding;
+pub(crate) mod proxy;
+mod write;
+
 use std::time::Duration;
 
 use http::Uri;
@@ -8,6 +13,11 @@ use socket2::Socket;
 
 use crate::error::{Error, Result};
 use crate::tls::{ClientTls, ServerTls};
+
+pub use deflate::DeflateOptions;
+use forwarding::TrustedProxies;
+use proxy::Way;
+pub use write::WriteOptions;
 
 /// The longest request or response head, in bytes.
 pub const MAX_HEAD_SIZE: usize = 16 * 1024;
@@ -21,6 +31,8 @@ pub(crate) struct ConnectionLimits {
     pub close_timeout: Duration,
     pub write_timeout: Option<Duration>,
     pub keepalive: Option<Keepalive>,
+    /// `None` neither offers nor accepts permessage-deflate.
+    pub deflate: Option<DeflateOptions>,
 }
 
 /// When to ask a silent peer for a sign of life, and when to give it up. In milliseconds, since
@@ -34,7 +46,7 @@ pub(crate) struct Keepalive {
 impl Keepalive {
     /// None for an interval of zero. Spans are rounded up to a millisecond, and no longer than 49
     /// days.
-    fn new(interval: Duration, timeout: Duration) -> Option<Self> {
+    pub fn new(interval: Duration, timeout: Duration) -> Option<Self> {
         let milliseconds =
             |span: Duration| u32::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
         (!interval.is_zero()).then(|| Keepalive {
@@ -95,6 +107,7 @@ impl Default for ConnectionLimits {
             close_timeout: Duration::from_secs(5),
             write_timeout: None,
             keepalive: None,
+            deflate: cfg!(feature = "deflate").then(DeflateOptions::default),
         }
     }
 }
@@ -176,6 +189,8 @@ pub struct DialOptions {
     pub(crate) subprotocol_required: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) tls: ClientTls,
+    pub(crate) way: Way,
+    pub(crate) max_redirects: u32,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -188,6 +203,8 @@ impl Default for DialOptions {
             subprotocol_required: false,
             timeout: Some(Duration::from_secs(10)),
             tls: ClientTls::default(),
+            way: Way::default(),
+            max_redirects: 10,
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
@@ -233,8 +250,19 @@ impl DialOptions {
         self
     }
 
-    /// How long all of dial may take: resolving, connecting and the handshake. Default: 10 s;
-    /// `None` waits for ever.
+    /// How many redirects are followed (301, 302, 303, 307, 308; RFC 9110, 15.4), one after the
+    /// other, within one [`timeout`](Self::timeout); more are [`Error::Redirect`], and so is one from
+    /// `wss` to `ws`. To another origin (scheme, host, port) go no user and password of the URL, and
+    /// none of the headers `Authorization`, `Cookie`, `Proxy-Authorization` and `Host`; all other
+    /// headers do. Default: 10; 0 follows none, and gives them as [`Error::Refused`]. A socket of
+    /// the program's own ([`dial_on`](Self::dial_on)) leads nowhere else.
+    pub fn max_redirects(mut self, count: u32) -> Self {
+        self.max_redirects = count;
+        self
+    }
+
+    /// How long all of dial may take: resolving, connecting, what a proxy takes, the handshake, and
+    /// all redirects. Default: 10 s; `None` waits for ever.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
@@ -280,6 +308,14 @@ macro_rules! connection_options {
                 self
             }
 
+            /// Whether, and how, messages are compressed (permessage-deflate, RFC 7692), if the peer
+            /// agrees. `None` neither offers nor accepts it. Default: [`DeflateOptions::new`].
+            #[cfg(feature = "deflate")]
+            pub fn deflate(mut self, options: impl Into<Option<DeflateOptions>>) -> Self {
+                self.limits.deflate = options.into();
+                self
+            }
+
             /// How much the system may hold of what was received and not read, and of what was written
             /// and not sent, in bytes (`SO_RCVBUF`, `SO_SNDBUF`). Default: 0, which leaves it to the system.
             pub fn socket_buffers(mut self, receive: usize, send: usize) -> Self {
@@ -318,6 +354,8 @@ pub struct ListenOptions {
     pub(crate) backlog: u16,
     pub(crate) plain_requests: bool,
     pub(crate) tls: Option<ServerTls>,
+    pub(crate) unix_mode: Option<u32>,
+    pub(crate) trusted: TrustedProxies,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
 }
@@ -333,6 +371,8 @@ impl Default for ListenOptions {
             backlog: 1024,
             plain_requests: false,
             tls: None,
+            unix_mode: None,
+            trusted: TrustedProxies::default(),
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
         }
@@ -415,6 +455,13 @@ impl ListenOptions {
         self
     }
 
+    /// The permissions of a Unix socket's file, such as `0o660`: who may write to it may connect.
+    /// Nobody gets in with wider ones, not even for a moment. Default: what the umask leaves.
+    pub fn unix_mode(mut self, mode: u32) -> Self {
+        self.unix_mode = Some(mode & 0o777);
+        self
+    }
+
     /// Whether the port may be taken while connections of an earlier server linger
     /// (`SO_REUSEADDR`). Default: yes.
     pub fn reuse_address(mut self, enabled: bool) -> Self {
@@ -443,7 +490,7 @@ impl UpgradeOptions {
         Self::default()
     }
 
-    /// Adds a header to the response.
+    /// Adds a header to the response, which may have 16 KiB in all.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self> {
         self.headers.push(checked_header(name, value.as_ref())?);
         Ok(self)

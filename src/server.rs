@@ -3,12 +3,14 @@
 mod bind;
 mod pending;
 mod request;
+mod systemd;
 mod tls;
+mod unix;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -31,6 +33,10 @@ use crate::url::Url;
 use pending::{Pending, Verdict};
 pub use request::Request;
 use tls::Secure;
+use unix::SocketFile;
+
+/// The address of a listener that has no IP address.
+const UNSPECIFIED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// How long the listener leaves new connections alone when the process, or the system, has no
 /// descriptors or memory left for them.
@@ -53,6 +59,11 @@ impl ListenOptions {
     /// Listens at every address of the URL's host. Port 0 takes a free one, see
     /// [`Listener::local_addr`]. The URL's path is the only one that is served, others get 404;
     /// a URL without a path (`ws://host:port`) serves all.
+    ///
+    /// `ws+unix:///run/app.sock:/path` listens on a Unix socket, with the permissions of
+    /// [`unix_mode`](Self::unix_mode). A file of that name is replaced when it is a socket on which
+    /// nobody listens any more; closing the listener removes what it made. On Linux,
+    /// `ws+unix:@name:/path` is an abstract socket, which has a name, no file and no permissions.
     pub fn listen(&self, url: &str) -> Result<Listener> {
         let url = Url::parse(url)?;
         if url.uri.query().is_some() {
@@ -60,6 +71,11 @@ impl ListenOptions {
                 &url.text,
                 "a query has no meaning when listening",
             ));
+        }
+        if url.credentials.is_some() {
+            let reason = "a user or password has no meaning when listening; look at the header \
+                          Authorization of each request";
+            return Err(Error::invalid_url(&url.text, reason));
         }
         if url.is_secure && !cfg!(feature = "tls") {
             let reason = format!(
@@ -76,19 +92,21 @@ impl ListenOptions {
             };
             return Err(Error::invalid_url(&url.text, reason));
         }
+        let route = url.has_path.then(|| url.uri.path().to_owned());
+        if let Some(path) = &url.socket {
+            let (socket, file) = unix::bind(path, &url.text, self)?;
+            return self.start(url.text, UNSPECIFIED, route, vec![socket], file);
+        }
         let sockets = bind::bind(&url, self)?;
         let cannot = |error| Error::io(format!("listen on {}", url.text), error);
         let address = sockets[0].local_addr().map_err(cannot)?.as_socket();
         let address = address.ok_or_else(|| cannot(io::ErrorKind::AddrNotAvailable.into()))?;
-        let route = url.has_path.then(|| url.uri.path().to_owned());
         let path = route.clone().unwrap_or_default();
+        let mut endpoint = url.endpoint();
+        endpoint.port = address.port();
         let scheme = if url.is_secure { "wss" } else { "ws" };
-        let name = format!(
-            "{scheme}://{}:{}{path}",
-            bracketed(&url.host),
-            address.port()
-        );
-        self.start(name, address, route, sockets)
+        let name = format!("{scheme}://{endpoint}{path}");
+        self.start(name, address, route, sockets, None)
     }
 
     /// Listens with stream sockets that listen already, and serves all paths. The sockets belong
@@ -124,8 +142,7 @@ impl ListenOptions {
             (None, Some(path)) => format!("{scheme}+unix:{}", path.display()),
             (None, None) => format!("{scheme}+unix:"),
         };
-        let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        self.start(name, address.unwrap_or(unspecified), None, sockets)
+        self.start(name, address.unwrap_or(UNSPECIFIED), None, sockets, None)
     }
 
     fn start(
@@ -134,6 +151,7 @@ impl ListenOptions {
         address: SocketAddr,
         route: Option<String>,
         sockets: Vec<Socket>,
+        file: Option<SocketFile>,
     ) -> Result<Listener> {
         let cannot = |error| Error::io(format!("listen on {url}"), error);
         let secure = match &self.tls {
@@ -155,6 +173,7 @@ impl ListenOptions {
                 returned: Mutex::new(Vec::new()),
             }),
             handshakes: Mutex::new(Handshakes {
+                file,
                 sockets,
                 wakes,
                 pending: Vec::new(),
@@ -168,14 +187,6 @@ impl ListenOptions {
         Ok(Listener {
             shared: Arc::new(shared),
         })
-    }
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
     }
 }
 
@@ -236,6 +247,8 @@ impl Mailbox {
 
 /// All handshakes in progress.
 struct Handshakes {
+    /// Goes before the sockets do: nobody is to find one on which nobody listens.
+    file: Option<SocketFile>,
     sockets: Vec<Socket>,
     wakes: UnixStream,
     /// In the order in which they connected.
@@ -306,6 +319,7 @@ impl Listener {
         self.shared.mailbox.is_closed.store(true, Ordering::Release);
         self.shared.mailbox.wake();
         let mut handshakes = self.shared.handshakes.lock();
+        handshakes.file = None;
         handshakes.sockets.clear();
         handshakes.pending.clear();
         handshakes.ready.clear();
@@ -334,7 +348,7 @@ impl Listener {
     }
 
     /// The address that is listened on: the first one, when the host has several. They share
-    /// the port.
+    /// the port. The unspecified address with port 0 for a Unix socket, see [`url`](Self::url).
     pub fn local_addr(&self) -> SocketAddr {
         self.shared.address
     }
@@ -444,9 +458,9 @@ impl Handshakes {
                     }
                     let timeout = shared.options.handshake_timeout.min(LONGEST_HANDSHAKE);
                     let deadline = Instant::now() + timeout;
-                    let is_secure = shared.secure.is_some();
-                    let pending = Pending::new(socket, peer.as_socket(), is_secure, deadline);
-                    if let Ok(pending) = pending {
+                    if let Ok(pending) =
+                        Pending::new(socket, peer.as_socket(), deadline, &shared.options)
+                    {
                         // Its request has often come along.
                         self.advance(pending, true, Instant::now(), shared);
                     }

@@ -59,9 +59,11 @@ mod injected {
         let mut frame = vec![0x82, 0x80 | size as u8, 0, 0, 0, 0];
         frame.resize(frame.len() + size, b'x');
         let opening = Opening {
+            named: None,
             request: RequestHead::new(b"GET / HTTP/1.1\r\nHost: nowhere\r\n\r\n"),
             response: None,
             subprotocol: None,
+            deflate: None,
         };
         let transport = Box::new(Endless { frame });
         let limits = ConnectionLimits::default();

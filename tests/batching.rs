@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use support::raw_peer::{BINARY, CONTINUATION, FINAL, PING, RawPeer, TEXT};
 use support::{bounded, pair};
-use talkws::{CloseCode, Connection, Deadline, Error, MessageKind};
+use talkws::{CloseCode, Connection, Deadline, Error, MessageKind, WriteOptions};
 
 /// Whether the peer has got nothing: over loopback, what was sent is there.
 fn got_nothing(peer: &mut RawPeer) -> bool {
@@ -132,13 +132,13 @@ fn parts_may_leave_together() {
 fn fill(ws: &Connection, message: &[u8], more: bool) -> usize {
     let mut accepted = 0;
     loop {
-        let (kind, now) = (MessageKind::Binary, Duration::ZERO);
-        let written = if more {
-            ws.write_more(kind, message, now)
-        } else {
-            ws.write_data(kind, message, now)
-        };
-        match written {
+        // As they are: compressed, they would fill nothing.
+        let options = WriteOptions::new().compress(false).more(more);
+        match ws.write_with(
+            MessageKind::Binary,
+            message,
+            options.deadline(Duration::ZERO),
+        ) {
             Ok(()) => accepted += 1,
             Err(Error::TimedOut { .. }) => return accepted,
             Err(error) => panic!("{error}"),

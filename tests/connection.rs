@@ -197,6 +197,22 @@ fn a_timeout_keeps_what_was_received_in_place() {
 }
 
 #[test]
+fn a_read_that_fails_keeps_the_memory_that_it_was_given() {
+    bounded(|| {
+        let (client, server) = pair();
+        let mut message = Message::with_buffer(Vec::with_capacity(1000));
+        let memory = message.as_bytes().as_ptr();
+        let read = server.read_into(&mut message, Duration::ZERO);
+        assert!(matches!(read, Err(Error::TimedOut { .. })));
+        assert_eq!((message.len(), message.as_bytes().as_ptr()), (0, memory));
+        client.write_text("hello").unwrap();
+        server.read_into(&mut message, Deadline::NEVER).unwrap();
+        assert_eq!(message.as_text(), Some("hello"));
+        assert_eq!(message.as_bytes().as_ptr(), memory);
+    });
+}
+
+#[test]
 fn many_messages_of_one_packet_come_one_by_one() {
     bounded(|| {
         let (mut peer, ws) = RawPeer::client();

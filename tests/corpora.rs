@@ -1,5 +1,8 @@
 //! What the fuzzer has found worth keeping goes through its target again. See `fuzz/run`.
 
+#[cfg(feature = "deflate")]
+#[path = "support/deflate_targets.rs"]
+mod deflate_targets;
 #[path = "support/fuzz_targets.rs"]
 mod fuzz_targets;
 #[allow(dead_code, reason = "tests/oracle.rs uses the rest")]
@@ -65,7 +68,19 @@ fn wss_split() {
     replay("wss_split");
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "deflate")]
+#[test]
+fn extension_header() {
+    replay("extension_header");
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn inflater() {
+    replay("inflater");
+}
+
+#[cfg(all(feature = "deflate", feature = "tls"))]
 #[test]
 fn every_corpus_belongs_to_a_target() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");

@@ -98,15 +98,80 @@ fn a_request_holds_what_the_rfc_asks_for() {
         assert_eq!(head.header("Sec-WebSocket-Version"), Some("13"));
         let key = head.header("Sec-WebSocket-Key").unwrap().to_owned();
         assert_eq!((key.len(), &key[22..]), (24, "=="));
-        for unasked in [
-            "Origin",
-            "Sec-WebSocket-Protocol",
-            "Sec-WebSocket-Extensions",
-        ] {
+        for unasked in ["Origin", "Sec-WebSocket-Protocol"] {
             assert_eq!(head.header(unasked), None);
         }
+        // RFC 7692, 7.1.2.2: the server may choose a smaller window for us.
+        let offer = "permessage-deflate; client_max_window_bits";
+        let offer = cfg!(feature = "deflate").then_some(offer);
+        assert_eq!(head.header("Sec-WebSocket-Extensions"), offer);
         let (again, _) = asked(&DialOptions::new(), "/");
         assert_ne!(again.header("Sec-WebSocket-Key"), Some(key.as_str()));
+    });
+}
+
+#[test]
+fn user_and_password_of_the_url_are_basic_authentication() {
+    // RFC 7617.
+    bounded(|| {
+        let ask = |options: &DialOptions, user: &str| {
+            let (heard, hears) = channel();
+            let server = Server::new(move |asked, mut stream| {
+                stream.write_all(&asked.upgrade(&[])).unwrap();
+                heard.send(asked).unwrap();
+            });
+            let url = server.url.replace("ws://", &format!("ws://{user}@"));
+            options.dial(&url).unwrap();
+            let address = server.address.to_string();
+            server.join();
+            let asked: Head = hears.recv().unwrap();
+            assert_eq!(asked.header("Host"), Some(address.as_str()));
+            asked.header("Authorization").map(str::to_owned)
+        };
+        let plain = DialOptions::new();
+        let basic = Some("Basic dXNlcjpwQHNzOnc=".to_owned());
+        assert_eq!(ask(&plain, "user:p%40ss:w"), basic);
+        assert_eq!(ask(&plain, ""), None);
+        let own = plain.header("authorization", "Bearer 123").unwrap();
+        assert_eq!(ask(&own, "user:pw").as_deref(), Some("Bearer 123"));
+    });
+}
+
+#[test]
+fn a_password_shows_in_no_error() {
+    bounded(|| {
+        let server = Server::saying("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        let url = server.url.replace("ws://", "ws://user:secret@");
+        let error = DialOptions::new().dial(&url).unwrap_err();
+        server.join();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("ws://***@127.0.0.1:"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    });
+}
+
+#[test]
+fn a_zone_says_which_interface_and_stays_at_home() {
+    bounded(|| {
+        let (heard, hears) = channel();
+        let server = Server::at("::1", move |asked, mut stream| {
+            stream.write_all(&asked.upgrade(&[])).unwrap();
+            heard.send(asked).unwrap();
+        });
+        let port = server.address.port();
+        let options = DialOptions::new();
+        options.dial(&format!("ws://[::1%251]:{port}/")).unwrap();
+        server.join();
+        let host = format!("[::1]:{port}");
+        assert_eq!(hears.recv().unwrap().header("Host"), Some(host.as_str()));
+        let error = failing(&options, "ws://[fe80::1%25nowhere]/");
+        assert!(matches!(error, Error::Resolve { .. }), "{error:?}");
+        assert!(
+            error
+                .to_string()
+                .contains("no network interface \"nowhere\""),
+            "{error}"
+        );
     });
 }
 
@@ -858,7 +923,6 @@ fn a_url_that_cannot_be_dialled_is_named_with_the_reason() {
         ("http://localhost/", "scheme must be ws"),
         ("localhost:8080", "scheme must be ws"),
         ("ws://localhost/#part", "fragment"),
-        ("ws://user:secret@localhost/", "header"),
         ("ws://localhost:70000/", "port"),
         ("ws://", ""),
         ("", ""),

@@ -735,6 +735,20 @@ fn a_subprotocol_that_was_not_offered_cannot_be_chosen() {
 }
 
 #[test]
+fn a_response_that_no_client_would_take_is_not_sent() {
+    bounded(|| {
+        let (stream, request) = accepted(&here(&patient()), &get("/"));
+        let upgrade = UpgradeOptions::new()
+            .header("X-Large", "x".repeat(16 * 1024))
+            .unwrap();
+        let error = request.upgrade(upgrade).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
+        assert!(error.to_string().contains("over 16 KiB"), "{error}");
+        assert_eq!(Answer::head(&stream).status, 503);
+    });
+}
+
+#[test]
 fn a_subprotocol_can_be_required() {
     bounded(|| {
         let options = patient().subprotocol("chat").unwrap();

@@ -81,6 +81,7 @@ pub fn talkws() -> Talkws {
     let (chain, key) = identity();
     let server = ServerTls::new().certificate_pem(&chain, key).unwrap();
     let listener = ListenOptions::new()
+        .deflate(None)
         .tls(server)
         .listen("wss://127.0.0.1:0")
         .unwrap();

@@ -1,7 +1,7 @@
 //! A TCP connection to a host: names resolved, and addresses tried side by side (RFC 8305).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -15,18 +15,23 @@ use crate::options::SocketOptions;
 use crate::testing::{Point, reach};
 use crate::transport::Halt;
 use crate::transport::poll::{entry, poll};
-use crate::url::Url;
+use crate::url::authority::Endpoint;
 
 /// How long an address is waited for before the next one is tried beside it (RFC 8305, 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the host and port of `url`.
-pub(super) fn connect(url: &Url, options: &SocketOptions, deadline: Deadline) -> Result<Socket> {
+/// Connects to `endpoint`. `attempt` is what that is for, for errors: `dial ws://...`.
+pub(super) fn connect(
+    endpoint: &Endpoint,
+    attempt: &str,
+    options: &SocketOptions,
+    deadline: Deadline,
+) -> Result<Socket> {
     reach(Point::Connect);
-    let addresses = interleave(resolve(url, deadline)?);
+    let addresses = resolve(endpoint, attempt, deadline)?;
     race(&addresses, options, deadline).map_err(|failure| {
         let tried: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-        let attempt = format!("dial {}: connecting to {}", url.text, tried.join(", ")).into();
+        let attempt = format!("{attempt}: connecting to {}", tried.join(", ")).into();
         match failure {
             Halt::TimedOut => Error::TimedOut { attempt },
             Halt::Interrupted => Error::Interrupted { attempt },
@@ -38,18 +43,24 @@ pub(super) fn connect(url: &Url, options: &SocketOptions, deadline: Deadline) ->
     })
 }
 
-/// Finds the addresses of the host. The system's resolver knows no deadline, so it works in a
-/// thread of its own, which ends by itself when nobody waits for it any more.
-fn resolve(url: &Url, deadline: Deadline) -> Result<Vec<SocketAddr>> {
-    if let Ok(address) = url.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, url.port)]);
-    }
-    let attempt = || format!("dial {}: resolving {:?}", url.text, url.host).into();
+/// Finds the addresses of the host, in the order in which to try them. The system's resolver knows
+/// no deadline, so it works in a thread of its own, which ends by itself when nobody waits for it
+/// any more.
+pub(super) fn resolve(
+    endpoint: &Endpoint,
+    attempt: &str,
+    deadline: Deadline,
+) -> Result<Vec<SocketAddr>> {
+    let attempt = || format!("{attempt}: resolving {:?}", endpoint.host).into();
     let failed = |reason: String| Error::Resolve {
         attempt: attempt(),
         reason,
     };
-    let name = (url.host.clone(), url.port);
+    let address = endpoint.address();
+    if let Some(address) = address.map_err(|error| failed(error.to_string()))? {
+        return Ok(vec![address]);
+    }
+    let name = (endpoint.host.clone(), endpoint.port);
     let (sender, receiver) = mpsc::channel();
     let resolver = move || {
         let _ = sender.send(name.to_socket_addrs().map(Iterator::collect::<Vec<_>>));
@@ -75,7 +86,7 @@ fn resolve(url: &Url, deadline: Deadline) -> Result<Vec<SocketAddr>> {
     if addresses.is_empty() {
         return Err(failed("the name has no addresses".into()));
     }
-    Ok(addresses)
+    Ok(interleave(addresses))
 }
 
 /// Puts the two families in turn, beginning with the one that the resolver prefers (RFC 8305, 4).

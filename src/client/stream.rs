@@ -21,18 +21,30 @@ pub(super) struct Stream<'a> {
 
 impl Stream<'_> {
     /// Sends all of `bytes`; `doing` is what that is, for errors.
-    pub fn send(&self, mut bytes: &[u8], doing: &str) -> Result<()> {
+    pub fn send(&self, bytes: &[u8], doing: &str) -> Result<()> {
+        self.try_send(bytes)
+            .map_err(|halt| self.halted(halt, doing))
+    }
+
+    /// Sends all of `bytes`.
+    pub fn try_send(&self, mut bytes: &[u8]) -> Result<(), Halt> {
         while !bytes.is_empty() {
-            let sent = self.transport.send(&[IoSlice::new(bytes)], self.deadline);
-            bytes = &bytes[sent.map_err(|halt| self.halted(halt, doing))?..];
+            let sent = self.transport.send(&[IoSlice::new(bytes)], self.deadline)?;
+            bytes = &bytes[sent..];
         }
         Ok(())
     }
 
     /// Appends what arrives to `received`; false at the end of the stream.
     pub fn receive_more(&self, received: &mut Vec<u8>) -> Result<bool, Halt> {
+        self.receive_some(received, usize::MAX)
+    }
+
+    /// Appends what arrives to `received`, at most `limit` bytes; false at the end of the stream.
+    pub fn receive_some(&self, received: &mut Vec<u8>, limit: usize) -> Result<bool, Halt> {
         let mut chunk = [MaybeUninit::uninit(); 4096];
-        let length = self.transport.receive(&mut chunk, self.deadline)?;
+        let room = limit.min(chunk.len());
+        let length = self.transport.receive(&mut chunk[..room], self.deadline)?;
         // SAFETY: the transport has initialised that many bytes at the start of the chunk.
         let bytes = unsafe { std::slice::from_raw_parts(chunk.as_ptr().cast::<u8>(), length) };
         received

@@ -31,6 +31,23 @@ struct Timer {
 struct State {
     is_running: bool,
     watches: BinaryHeap<Reverse<Watch>>,
+    /// How many watches there may be until those of connections that are gone are looked for.
+    tidy_at: usize,
+}
+
+/// So few watches are not worth looking through.
+const FEW: usize = 64;
+
+impl State {
+    fn add(&mut self, watch: Watch) {
+        // A watch keeps the memory of its connection, and its time may be hours away: no more of
+        // those that are gone are kept than there are others.
+        if self.watches.len() >= self.tidy_at {
+            self.watches.retain(|Reverse(watch)| watch.is_needed());
+            self.tidy_at = FEW.max(2 * self.watches.len());
+        }
+        self.watches.push(Reverse(watch));
+    }
 }
 
 impl Timer {
@@ -125,7 +142,7 @@ pub(super) fn watch(connection: &Arc<Shared>, keepalive: Keepalive) -> Result<()
         .watches
         .peek()
         .is_none_or(|Reverse(next)| watch.at < next.at);
-    state.watches.push(Reverse(watch));
+    state.add(watch);
     if is_sooner {
         timer.is_sooner.notify_one();
     }
@@ -153,6 +170,10 @@ fn run(timer: &Timer) {
 }
 
 impl Watch {
+    fn is_needed(&self) -> bool {
+        self.connection.strong_count() > 0
+    }
+
     /// Looks at the connection; gives when to look again, unless it has ended.
     fn look(mut self) -> Option<Watch> {
         let connection = self.connection.upgrade()?;
@@ -200,5 +221,49 @@ impl Keepalive {
     fn look_every(&self) -> Duration {
         let shortest = Duration::from_millis(1);
         (self.interval().min(self.timeout()) / 4).max(shortest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::UpgradeOptions;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn watch_of(connection: Weak<Shared>) -> Watch {
+        let now = Instant::now();
+        Watch {
+            at: now + HOUR,
+            connection,
+            keepalive: Keepalive::new(HOUR, HOUR).unwrap(),
+            times_heard: 0,
+            silent_since: now,
+            asked_at: None,
+            is_asked: false,
+        }
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_before_its_time() {
+        let listener = crate::listen("ws://127.0.0.1:0").unwrap();
+        let url = listener.url().to_owned();
+        let dialling = thread::spawn(move || crate::dial(&url).unwrap());
+        let request = listener.accept().unwrap();
+        let server = request.upgrade(UpgradeOptions::new()).unwrap();
+        let client = dialling.join().unwrap();
+
+        let mut state = State::default();
+        state.add(watch_of(Arc::downgrade(&client.shared)));
+        for _ in 0..1000 {
+            state.add(watch_of(Weak::new()));
+            assert!(state.watches.len() <= FEW);
+        }
+        state.add(watch_of(Arc::downgrade(&server.shared)));
+        let needed = state
+            .watches
+            .iter()
+            .filter(|Reverse(watch)| watch.is_needed());
+        assert_eq!(needed.count(), 2);
     }
 }

@@ -13,6 +13,10 @@ use crate::message::{MessageKind, Part};
 /// smaller one is filled from a chunk: a system call for each few bytes would be slow.
 const DIRECT_PART: usize = 4 * 1024;
 
+/// When so much of a message was decoded it is delivered before more is: what little came may
+/// inflate to a lot.
+const ENOUGH: usize = 16 * 1024;
+
 /// How far the reading of a message in parts has come (`read_some`).
 #[derive(Default)]
 pub(super) struct Parts {
@@ -109,8 +113,8 @@ impl Shared {
             }
             patience.check(deadline)?;
             let mut partial = std::mem::take(&mut reader.partial);
-            let step = if !reader.ahead.is_empty() {
-                self.decode_ahead(reader, &mut partial)
+            let step = if reader.has_ahead() {
+                self.decode_ahead(reader, &mut partial, ENOUGH)
             } else if reader.missing_payload() >= IN_PLACE && buffer.len() >= DIRECT_PART {
                 reader.partial = partial;
                 if let Some(part) = self.receive_part(reader, buffer, deadline)? {
@@ -118,7 +122,7 @@ impl Shared {
                 }
                 continue;
             } else {
-                self.receive_chunk(reader, &mut partial, deadline)
+                self.receive_chunk(reader, &mut partial, ENOUGH, deadline)
             };
             reader.partial = partial;
             reader.parts.whole = step?;

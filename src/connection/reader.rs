@@ -9,8 +9,8 @@ use crate::close::{CloseCode, ClosedBy};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Violation};
 use crate::message::{Message, MessageKind};
-use crate::protocol::Role;
 use crate::protocol::decoder::{Decoder, Event};
+use crate::protocol::deflate::NoMemory;
 use crate::testing::{Point, reach};
 use crate::transport::{Halt, Readiness};
 
@@ -105,6 +105,12 @@ impl From<Halt> for Stop {
     }
 }
 
+impl From<NoMemory> for Stop {
+    fn from(_: NoMemory) -> Self {
+        Stop::NoMemory
+    }
+}
+
 impl From<Violation> for Stop {
     fn from(violation: Violation) -> Self {
         Stop::Violation(violation)
@@ -136,20 +142,21 @@ impl Patience {
 }
 
 /// Makes sure that a payload that has grown large finds room for `more` bytes before any is
-/// taken from the stream. A small one is left to grow by itself.
-fn make_room(payload: &mut Vec<u8>, more: usize) -> Result<(), Stop> {
-    if payload.len() < CHUNK {
+/// taken from the stream. A small one is left to grow by itself, and one that is inflated has room
+/// made before each step.
+fn make_room(decoder: &Decoder, payload: &mut Vec<u8>, more: usize) -> Result<(), Stop> {
+    if payload.len() < CHUNK || decoder.is_inflating() {
         return Ok(());
     }
     payload.try_reserve(more).map_err(|_| Stop::NoMemory)
 }
 
 impl Reader {
-    pub fn new(role: Role, max_message_size: usize, received: &[u8]) -> Self {
+    pub fn new(decoder: Decoder, received: &[u8]) -> Self {
         let mut ahead = Ahead::default();
         ahead.fill(received);
         Reader {
-            decoder: Decoder::new(role, max_message_size),
+            decoder,
             ahead,
             partial: Vec::new(),
             parts: Parts::default(),
@@ -166,7 +173,12 @@ impl Reader {
     /// Whether bytes were received, or decoded, that no call has delivered.
     pub fn holds_bytes(&self) -> bool {
         let is_in_parts = self.parts.is_open && self.parts.delivered < self.partial.len();
-        is_in_parts || !self.ahead.is_empty() || self.parts.whole.is_some()
+        is_in_parts || self.has_ahead() || self.parts.whole.is_some()
+    }
+
+    /// Whether there is something to decode before more is received.
+    pub fn has_ahead(&self) -> bool {
+        !self.ahead.is_empty() || self.decoder.has_more()
     }
 }
 
@@ -176,7 +188,8 @@ impl Shared {
         let kind = self.read_payload(&mut payload, deadline);
         match kind {
             Ok(kind) => message.replace(kind, payload),
-            Err(_) => message.replace(MessageKind::Binary, Vec::new()),
+            // Empty by now: its memory is for the next read.
+            Err(_) => message.replace(MessageKind::Binary, payload),
         }
         kind.map(drop)
     }
@@ -305,27 +318,30 @@ impl Shared {
         patience: &mut Patience,
         deadline: Deadline,
     ) -> Result<Option<MessageKind>, Stop> {
-        if !reader.ahead.is_empty() {
-            return self.decode_ahead(reader, payload);
+        if reader.has_ahead() {
+            return self.decode_ahead(reader, payload, usize::MAX);
         }
         patience.check(deadline)?;
         if reader.missing_payload() >= IN_PLACE {
             let event = self.receive_in_place(&mut reader.decoder, payload, deadline)?;
             self.handle(event, payload)
         } else {
-            self.receive_chunk(reader, payload, deadline)
+            self.receive_chunk(reader, payload, usize::MAX, deadline)
         }
     }
 
-    /// Decodes what was received earlier, up to the end of a message.
+    /// Decodes what was received earlier, up to the end of a message, or until it amounts to
+    /// `enough`.
     pub(super) fn decode_ahead(
         &self,
         reader: &mut Reader,
         payload: &mut Vec<u8>,
+        enough: usize,
     ) -> Result<Option<MessageKind>, Stop> {
-        let Reader { decoder, ahead, .. } = reader;
-        while !ahead.is_empty() {
-            make_room(payload, ahead.rest().len())?;
+        while reader.has_ahead() && payload.len() < enough {
+            let Reader { decoder, ahead, .. } = reader;
+            make_room(decoder, payload, ahead.rest().len())?;
+            decoder.get_ready(payload)?;
             let (used, event) = decoder.decode(ahead.rest(), payload)?;
             ahead.advance(used);
             if let Some(kind) = self.handle(event, payload)? {
@@ -335,22 +351,28 @@ impl Shared {
         Ok(None)
     }
 
-    /// Receives bytes and decodes them, up to the end of a message; those after it are kept.
+    /// Receives bytes and decodes them, up to the end of a message, or until it amounts to
+    /// `enough`; those after it are kept.
     pub(super) fn receive_chunk(
         &self,
         reader: &mut Reader,
         payload: &mut Vec<u8>,
+        enough: usize,
         deadline: Deadline,
     ) -> Result<Option<MessageKind>, Stop> {
         let Reader { decoder, ahead, .. } = reader;
-        make_room(payload, CHUNK)?;
+        make_room(decoder, payload, CHUNK)?;
         let mut chunk = [MaybeUninit::uninit(); CHUNK];
         let length = self.receive(&mut chunk, deadline)?;
         // SAFETY: the transport has initialised that many bytes at the start of the chunk.
         let received =
             unsafe { std::slice::from_raw_parts_mut(chunk.as_mut_ptr().cast::<u8>(), length) };
         let mut start = 0;
-        while start < received.len() {
+        while (start < received.len() || decoder.has_more()) && payload.len() < enough {
+            if decoder.get_ready(payload).is_err() {
+                ahead.fill(&received[start..]);
+                return Err(Stop::NoMemory);
+            }
             let (used, event) = decoder.decode(&mut received[start..], payload)?;
             start += used;
             if let Some(kind) = self.handle(event, payload)? {
@@ -358,6 +380,7 @@ impl Shared {
                 return Ok(Some(kind));
             }
         }
+        ahead.fill(&received[start..]);
         Ok(None)
     }
 

@@ -14,6 +14,13 @@ use crate::protocol::Role;
 use crate::transport::Halt;
 
 impl Shared {
+    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+        match &self.opening.named {
+            Some(named) => named.0,
+            None => self.transport.peer_addr(),
+        }
+    }
+
     pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Open,
@@ -49,7 +56,7 @@ impl Shared {
             _ => log::Level::Debug,
         };
         if log::log_enabled!(target: self.role.log_target(), level) {
-            let peer = PeerName(self.transport.peer_addr());
+            let peer = PeerName(self.peer_addr());
             log::log!(target: self.role.log_target(), level, "connection with {peer}: {end}");
         }
     }

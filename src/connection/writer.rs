@@ -13,8 +13,10 @@ use crate::close::ClosedBy;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::message::MessageKind;
+use crate::options::WriteOptions;
 use crate::protocol::Role;
 use crate::protocol::decoder::ControlPayload;
+use crate::protocol::deflate::Deflater;
 use crate::protocol::encoder::{Encoder, MAX_HEADER};
 use crate::protocol::utf8::Utf8;
 use crate::transport::{Halt, lock};
@@ -36,7 +38,9 @@ const MAX_PINGS: usize = 64;
 
 /// The writing half of a connection.
 pub(super) struct Writer {
-    encoder: Encoder,
+    pub encoder: Encoder,
+    /// There if both ends agreed to compress. Large, and of use to some connections only.
+    pub deflater: Option<Box<Deflater>>,
     /// Accepted, and not sent: it leaves before anything else does.
     pub unsent: Vec<u8>,
     pub unsent_start: usize,
@@ -50,9 +54,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn new(role: Role) -> Self {
+    pub fn new(role: Role, deflater: Option<Deflater>) -> Self {
         Writer {
             encoder: Encoder::new(role),
+            deflater: deflater.map(Box::new),
             unsent: Vec::new(),
             unsent_start: 0,
             parts_by: None,
@@ -128,15 +133,14 @@ impl Drop for Turn<'_> {
 }
 
 impl Shared {
-    /// Writes a message. With `more` it may wait for others to leave with it.
+    /// Writes a message, as `options` say.
     pub(super) fn write_message(
         &self,
         kind: MessageKind,
         data: &[u8],
-        more: bool,
-        deadline: Deadline,
+        options: WriteOptions,
     ) -> Result<()> {
-        let deadline = deadline.or_sooner(self.write_timeout);
+        let deadline = options.deadline.or_sooner(self.write_timeout);
         let mut turn = self.turn("write", deadline)?;
         while turn.encoder.is_inside_message() {
             if turn.is_mine() {
@@ -145,16 +149,17 @@ impl Shared {
             }
             self.wait_for_last_part(&mut turn, deadline)?;
         }
-        self.send_data(&mut turn, Piece::whole(kind, data), more, deadline)
+        let options = options.deadline(deadline);
+        self.send_data(&mut turn, Piece::whole(kind, data), options)
     }
 
-    pub(super) fn write_part(&self, part: Piece<'_>, more: bool, deadline: Deadline) -> Result<()> {
+    pub(super) fn write_part(&self, part: Piece<'_>, options: WriteOptions) -> Result<()> {
         let Piece {
             kind,
             data,
             is_last,
         } = part;
-        let deadline = deadline.or_sooner(self.write_timeout);
+        let deadline = options.deadline.or_sooner(self.write_timeout);
         let mut turn = self.turn("write part", deadline)?;
         while turn.encoder.is_inside_message() && !turn.is_mine() {
             self.wait_for_last_part(&mut turn, deadline)?;
@@ -167,7 +172,7 @@ impl Shared {
                 return Err(Error::InvalidArgument(reason.into()));
             }
         }
-        self.send_data(&mut turn, part, more, deadline)?;
+        self.send_data(&mut turn, part, options.deadline(deadline))?;
         turn.text = text;
         turn.parts_by = (!is_last).then(|| std::thread::current().id());
         if is_last {
@@ -396,32 +401,55 @@ impl Shared {
         &self,
         turn: &mut Turn<'_>,
         piece: Piece<'_>,
-        more: bool,
-        deadline: Deadline,
+        options: WriteOptions,
     ) -> Result<()> {
-        let Piece {
-            kind,
-            data,
-            is_last,
-        } = piece;
-        let header = turn.encoder.data_header(kind, is_last, data.len())?;
+        if !self.send_deflated(turn, piece, options)? {
+            self.send_as_it_is(turn, piece, options)?;
+        }
+        turn.encoder.sent(piece.kind, piece.is_last);
+        self.tally.part_sent(piece.data.len(), piece.is_last);
+        Ok(())
+    }
+
+    fn send_as_it_is(
+        &self,
+        turn: &mut Turn<'_>,
+        piece: Piece<'_>,
+        options: WriteOptions,
+    ) -> Result<()> {
+        let WriteOptions { more, deadline, .. } = options;
+        let data = piece.data;
+        let header = turn
+            .encoder
+            .data_header(piece.kind, piece.is_last, data.len())?;
         let halted = |halt: Halt| halt.into_error("write", self);
         let size = data.len().saturating_add(MAX_HEADER);
-        let may_wait = size <= MAX_TOGETHER && (more || !turn.unsent().is_empty());
-        if may_wait && self.make_room(turn, size, deadline).map_err(halted)? {
+        if self.may_wait(turn, size, more, deadline).map_err(halted)? {
             self.send_together(turn, header, data, more, deadline)
-                .map_err(halted)?;
         } else {
-            self.send_unsent(turn, deadline).map_err(halted)?;
             match header.mask {
                 Some(mask) => self.send_masked(turn, header, mask, data, deadline),
                 None => self.send_plain(turn, header, data, deadline),
             }
-            .map_err(halted)?;
         }
-        turn.encoder.sent(kind, is_last);
-        self.tally.part_sent(data.len(), is_last);
-        Ok(())
+        .map_err(halted)
+    }
+
+    /// Whether a frame of at most `size` bytes may wait to leave with others, for which there is
+    /// room then. If not, nothing that was accepted is before it any more.
+    pub(super) fn may_wait(
+        &self,
+        writer: &mut Writer,
+        size: usize,
+        more: bool,
+        deadline: Deadline,
+    ) -> Result<bool, Halt> {
+        let may_wait = size <= MAX_TOGETHER && (more || !writer.unsent().is_empty());
+        if may_wait && self.make_room(writer, size, deadline)? {
+            return Ok(true);
+        }
+        self.send_unsent(writer, deadline)?;
+        Ok(false)
     }
 }
 

@@ -3,6 +3,9 @@
 //! A small frame is decoded out of the bytes it came with, see [`Decoder::decode`]. The payload
 //! of a large one is received in place, at the end of the message, where
 //! [`Decoder::decode_in_place`] works through it: there is no copy of it.
+//!
+//! A compressed message (RFC 7692) is inflated in steps of bounded size, so that the memory for it
+//! can be had, or not, before each.
 
 use std::io::Cursor;
 
@@ -11,6 +14,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::Role;
+use super::deflate::{Inflater, NoMemory};
 use super::mask::Mask;
 use super::utf8::Utf8;
 use crate::close::{CloseCode, is_sendable};
@@ -22,6 +26,12 @@ pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
 /// Two bytes, a length of eight more, a mask of four more.
 const MAX_HEADER: usize = 14;
+
+/// The most that is inflated in one step.
+const STEP: usize = 32 * 1024;
+
+/// The least that there is room for when something is inflated.
+const LEAST_ROOM: usize = 512;
 
 /// Something whole has arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,13 +116,18 @@ pub struct Decoder {
     max_message_size: usize,
     state: State,
     header: [u8; MAX_HEADER],
-    header_length: usize,
+    header_length: u8,
     /// Of the control frame that is arriving. Most connections never see one, and would pay for it.
     control: Option<Box<ControlPayload>>,
-    /// The message whose fragments are arriving, and its size as far as its headers tell.
+    /// The message whose fragments are arriving, and its size as far as its headers tell, or as it
+    /// was inflated.
     message: Option<MessageKind>,
     message_size: u64,
     text: Utf8,
+    /// There if both ends agreed to compress. It is large, and most of it seldom looked at.
+    inflater: Option<Box<Inflater>>,
+    /// Whether the message is compressed.
+    is_compressed: bool,
 }
 
 impl Decoder {
@@ -129,7 +144,15 @@ impl Decoder {
             message: None,
             message_size: 0,
             text: Utf8::default(),
+            inflater: None,
+            is_compressed: false,
         }
+    }
+
+    /// A decoder for messages that may be compressed.
+    pub fn with_inflater(self, inflater: Option<Inflater>) -> Self {
+        let inflater = inflater.map(Box::new);
+        Decoder { inflater, ..self }
     }
 
     /// Whether a message has begun and is not whole: what is in its buffer must be kept.
@@ -147,17 +170,62 @@ impl Decoder {
         self.header_length == 0 && matches!(self.state, State::Header)
     }
 
-    /// How many bytes of a data frame are still to come; 0 when something else is next.
+    /// How many bytes of a data frame are still to come, and can be received in place; 0 when
+    /// something else is next, or they are compressed.
     pub fn missing_payload(&self) -> u64 {
         match self.state {
-            State::Data { remaining, .. } => remaining,
+            State::Data { remaining, .. } if !self.is_compressed => remaining,
             _ => 0,
         }
     }
 
-    /// Works through `input` until something is whole or the input is used up. Payload of
-    /// messages is appended to `payload`, which begins empty for each message. `input` is also
-    /// the place where control frames are unmasked. Gives how many bytes were used, and the event.
+    /// Whether the message that has begun is compressed.
+    pub fn is_inflating(&self) -> bool {
+        self.is_compressed
+    }
+
+    /// Whether [`decode`](Self::decode) has something to do before more is received: a step of
+    /// inflating.
+    pub fn has_more(&self) -> bool {
+        let inflater = self.inflater.as_ref().filter(|_| self.is_compressed);
+        inflater.is_some_and(|inflater| inflater.has_more() || !inflater.is_ready())
+    }
+
+    /// Gets what the next step needs of inflating a compressed message: a window, and room in
+    /// `payload`. To be called before [`decode`](Self::decode); nothing is lost when there is no
+    /// memory for it.
+    pub fn get_ready(&mut self, payload: &mut Vec<u8>) -> Result<(), NoMemory> {
+        let Some(inflater) = self.inflater.as_mut().filter(|_| self.is_compressed) else {
+            return Ok(());
+        };
+        inflater.get_ready()?;
+        if payload.capacity() - payload.len() >= LEAST_ROOM {
+            return Ok(());
+        }
+        let remaining = match self.state {
+            State::Data { remaining, .. } => usize::try_from(remaining).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        // A guess that most messages fit in; it doubles after that, but never beyond the limit.
+        let guess = remaining.saturating_mul(4).clamp(LEAST_ROOM, STEP);
+        let left = self.room_left();
+        let doubled = guess.max(payload.len());
+        // The last step is not worth a reallocation of its own.
+        let room = if doubled >= left / 2 { left } else { doubled };
+        payload.try_reserve_exact(room).map_err(|_| NoMemory)
+    }
+
+    /// How much the message may still grow, and one byte more, which is too much.
+    fn room_left(&self) -> usize {
+        let left = (self.max_message_size as u64).saturating_sub(self.message_size);
+        usize::try_from(left).map_or(usize::MAX, |left| left.saturating_add(1))
+    }
+
+    /// Works through `input` until something is whole or the input is used up, or a step of
+    /// inflating was done: see [`has_more`](Self::has_more). Payload of messages is appended to
+    /// `payload`, which begins empty for each message, or each time that all of it was taken out.
+    /// `input` is also the place where control frames and compressed data are unmasked. Gives how
+    /// many bytes were used, and the event.
     pub fn decode(
         &mut self,
         input: &mut [u8],
@@ -174,6 +242,17 @@ impl Decoder {
                     let (taken, is_whole) = self.take_header(rest)?;
                     used += taken;
                     if !is_whole {
+                        return Ok((used, None));
+                    }
+                    if self.is_compressed && matches!(self.state, State::Data { .. }) {
+                        // Also an empty frame may end a message, to which a tail belongs.
+                        continue;
+                    }
+                }
+                State::Data { .. } if self.is_compressed => {
+                    let (taken, is_through) = self.inflate(rest, payload)?;
+                    used += taken;
+                    if !is_through {
                         return Ok((used, None));
                     }
                 }
@@ -217,6 +296,61 @@ impl Decoder {
         self.end_of_frame()
     }
 
+    /// Inflates the next piece of a compressed frame, at most a step of it. Gives how much of the
+    /// input was used, and whether the frame is through.
+    fn inflate(
+        &mut self,
+        input: &mut [u8],
+        payload: &mut Vec<u8>,
+    ) -> Result<(usize, bool), Violation> {
+        let room = self.room_left().min(STEP);
+        let (
+            State::Data {
+                remaining,
+                is_final,
+                mask,
+            },
+            Some(inflater),
+        ) = (&mut self.state, &mut self.inflater)
+        else {
+            return Ok((0, true));
+        };
+        let length = input
+            .len()
+            .min(usize::try_from(*remaining).unwrap_or(usize::MAX));
+        let piece = &mut input[..length];
+        let masked = *mask;
+        if let Some(mask) = mask {
+            mask.apply(piece);
+        }
+        let is_end = *is_final && *remaining == length as u64;
+        let start = payload.len();
+        let used = inflater.inflate(piece, is_end, payload, room);
+        // What came before a fault is looked at first, as it would be had it come alone.
+        let inflated = &payload[start..];
+        self.message_size = self.message_size.saturating_add(inflated.len() as u64);
+        if self.message_size > self.max_message_size as u64 {
+            let (size, limit) = (self.message_size, self.max_message_size);
+            return Err(Violation::MessageTooBig { size, limit });
+        }
+        if self.message == Some(MessageKind::Text) {
+            self.text
+                .feed(inflated)
+                .map_err(|_| Violation::TextNotUtf8)?;
+        }
+        let used = used.map_err(|_| Violation::BrokenDeflate)?;
+        *remaining -= used as u64;
+        if used < length {
+            // What waits for room is masked again, as it came.
+            *mask = masked.map(|mask| mask.turned(used));
+            if let Some(mut mask) = *mask {
+                mask.apply(&mut piece[used..]);
+            }
+        }
+        let is_through = *remaining == 0 && !inflater.has_more();
+        Ok((used, is_through))
+    }
+
     /// Unmasks and checks the next piece of a data frame.
     fn take_payload(&mut self, piece: &mut [u8]) -> Result<(), Violation> {
         let State::Data {
@@ -246,10 +380,11 @@ impl Decoder {
             return Ok((size, true));
         }
         for (taken, &byte) in input.iter().enumerate() {
-            self.header[self.header_length] = byte;
+            self.header[usize::from(self.header_length)] = byte;
             self.header_length += 1;
-            if self.header_length >= 2 && self.header_length == header_size(self.header[1]) {
-                let (header, length) = (self.header, self.header_length);
+            let length = usize::from(self.header_length);
+            if length >= 2 && length == header_size(self.header[1]) {
+                let header = self.header;
                 self.header_length = 0;
                 self.begin_frame(&header[..length])?;
                 return Ok((taken + 1, true));
@@ -268,8 +403,9 @@ impl Decoder {
             // The header is whole, and parsing can fail in no other way.
             Ok(None) | Err(_) => return Err(Violation::ReservedOpcode(header[0] & 0x0F)),
         };
-        // The one place that learns when an extension gives a reserved bit a meaning.
-        if frame.rsv1 || frame.rsv2 || frame.rsv3 {
+        // RFC 7692, 6: the first bit of the first frame says that the message is compressed.
+        let may_compress = matches!(frame.opcode, OpCode::Data(Data::Text | Data::Binary));
+        if (frame.rsv1 && !(may_compress && self.inflater.is_some())) || frame.rsv2 || frame.rsv3 {
             return Err(Violation::ReservedBits);
         }
         match (self.role, frame.mask) {
@@ -314,13 +450,18 @@ impl Decoder {
                         return Err(Violation::ReservedOpcode(opcode));
                     }
                 };
-                let size = self.message_size.saturating_add(length);
-                if size > self.max_message_size as u64 {
-                    let limit = self.max_message_size;
-                    return Err(Violation::MessageTooBig { size, limit });
+                if self.message.is_none() {
+                    self.is_compressed = frame.rsv1;
+                }
+                if !self.is_compressed {
+                    let size = self.message_size.saturating_add(length);
+                    if size > self.max_message_size as u64 {
+                        let limit = self.max_message_size;
+                        return Err(Violation::MessageTooBig { size, limit });
+                    }
+                    self.message_size = size;
                 }
                 self.message = Some(kind);
-                self.message_size = size;
                 self.state = State::Data {
                     remaining: length,
                     is_final: frame.is_final,
@@ -341,6 +482,11 @@ impl Decoder {
             } => {
                 let kind = self.message.take().unwrap_or_default();
                 self.message_size = 0;
+                if let Some(inflater) = &mut self.inflater
+                    && std::mem::take(&mut self.is_compressed)
+                {
+                    inflater.end();
+                }
                 if kind == MessageKind::Text {
                     self.text.finish().map_err(|_| Violation::TextNotUtf8)?;
                 }

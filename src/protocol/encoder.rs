@@ -37,6 +37,13 @@ impl Header {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
+
+    /// The header of a message's first frame, if the message is compressed (RFC 7692, 6).
+    pub fn compressed(mut self) -> Self {
+        const RSV1: u8 = 0x40;
+        self.bytes[0] |= RSV1;
+        self
+    }
 }
 
 /// A whole control frame, masked where it must be.

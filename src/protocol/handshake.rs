@@ -1,6 +1,8 @@
 //! The opening handshake of both roles (RFC 6455, section 4), on tungstenite's parts.
 
 pub mod client;
+pub mod extensions;
+mod forwarded;
 pub mod server;
 
 use crate::options::MAX_HEAD_SIZE;

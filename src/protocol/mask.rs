@@ -28,12 +28,17 @@ impl Mask {
         for (byte, key) in blocks.into_remainder().iter_mut().zip(&wide) {
             *byte ^= key;
         }
-        let turn = 8 * (piece.len() % 4) as u32;
-        self.0 = if cfg!(target_endian = "big") {
+        *self = self.turned(piece.len());
+    }
+
+    /// The key as it stands after so many bytes of the payload.
+    pub fn turned(self, length: usize) -> Self {
+        let turn = 8 * (length % 4) as u32;
+        Mask(if cfg!(target_endian = "big") {
             self.0.rotate_left(turn)
         } else {
             self.0.rotate_right(turn)
-        };
+        })
     }
 }
 

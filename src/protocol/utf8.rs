@@ -7,7 +7,7 @@ use simdutf8::compat::from_utf8;
 pub struct Utf8 {
     /// The beginning of a character whose end has not come.
     tail: [u8; 4],
-    tail_length: usize,
+    tail_length: u8,
 }
 
 /// The text cannot become valid any more, or has ended inside a character.
@@ -21,10 +21,10 @@ impl Utf8 {
             let Some((&byte, rest)) = piece.split_first() else {
                 return Ok(());
             };
-            self.tail[self.tail_length] = byte;
+            self.tail[usize::from(self.tail_length)] = byte;
             self.tail_length += 1;
             piece = rest;
-            match std::str::from_utf8(&self.tail[..self.tail_length]) {
+            match std::str::from_utf8(&self.tail[..usize::from(self.tail_length)]) {
                 Ok(_) => self.tail_length = 0,
                 Err(error) if error.error_len().is_some() => return Err(NotUtf8),
                 Err(_) => {}
@@ -36,7 +36,7 @@ impl Utf8 {
             Err(error) => {
                 let tail = &piece[error.valid_up_to()..];
                 self.tail[..tail.len()].copy_from_slice(tail);
-                self.tail_length = tail.len();
+                self.tail_length = tail.len() as u8;
                 Ok(())
             }
         }

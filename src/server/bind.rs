@@ -1,7 +1,7 @@
 //! The listening sockets of a URL: one for each address of its host.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -32,13 +32,14 @@ pub(super) fn bind(url: &Url, options: &ListenOptions) -> Result<Vec<Socket>> {
 }
 
 fn resolve(url: &Url) -> Result<Vec<SocketAddr>> {
-    if let Ok(address) = url.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, url.port)]);
-    }
     let failed = |reason: String| Error::Resolve {
         attempt: format!("listen on {}: resolving {:?}", url.text, url.host).into(),
         reason,
     };
+    let address = url.endpoint().address();
+    if let Some(address) = address.map_err(|error| failed(error.to_string()))? {
+        return Ok(vec![address]);
+    }
     let resolved = (url.host.as_str(), url.port).to_socket_addrs();
     let mut addresses: Vec<_> = resolved
         .map_err(|error| failed(error.to_string()))?

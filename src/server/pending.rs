@@ -12,9 +12,12 @@ use socket2::Socket;
 use super::{Request, Shared};
 use crate::connection::PeerName;
 use crate::deadline::Deadline;
+use crate::options::ListenOptions;
+use crate::options::forwarding::Forwarding;
 use crate::protocol::Role;
 use crate::protocol::handshake::HeadScan;
 use crate::protocol::handshake::server::{Progress, RefusalResponse};
+use crate::protocol::proxy_protocol;
 use crate::transport::poll::{entry, pollfd};
 use crate::transport::tcp::Tcp;
 use crate::transport::{Halt, Transport};
@@ -25,11 +28,15 @@ const LINGER: Duration = Duration::from_secs(1);
 
 pub(super) struct Pending {
     transport: Box<dyn Transport>,
+    /// The client; a proxy as long as that has not told who its client is.
+    peer: Option<SocketAddr>,
     deadline: Instant,
     stage: Stage,
 }
 
 enum Stage {
+    /// A proxy says for whom it connects, before all else.
+    Source { received: Vec<u8> },
     /// Nothing has come yet of a client that is to speak TLS.
     Greeting,
     /// The TLS handshake is going on.
@@ -42,6 +49,25 @@ enum Stage {
     Goodbye,
 }
 
+impl Stage {
+    /// What comes first, but for what a proxy says.
+    fn first(is_secure: bool) -> Stage {
+        if is_secure {
+            Stage::Greeting
+        } else {
+            Stage::request()
+        }
+    }
+
+    /// The request comes next.
+    fn request() -> Stage {
+        Stage::Request {
+            received: Vec::new(),
+            scan: HeadScan::default(),
+        }
+    }
+}
+
 pub(super) enum Verdict {
     /// It goes on when its socket is ready again.
     Wait(Pending),
@@ -51,29 +77,22 @@ pub(super) enum Verdict {
     Ready(Box<Request>),
 }
 
-impl Stage {
-    fn request() -> Self {
-        Stage::Request {
-            received: Vec::new(),
-            scan: HeadScan::default(),
-        }
-    }
-}
-
 impl Pending {
     pub fn new(
         socket: Socket,
         peer: Option<SocketAddr>,
-        is_secure: bool,
         deadline: Instant,
+        options: &ListenOptions,
     ) -> io::Result<Pending> {
-        let stage = if is_secure {
-            Stage::Greeting
-        } else {
-            Stage::request()
+        let stage = match options.trusted.telling(peer) {
+            Some(Forwarding::ProxyProtocol) => Stage::Source {
+                received: Vec::new(),
+            },
+            _ => Stage::first(options.tls.is_some()),
         };
         Ok(Pending {
             transport: Box::new(Tcp::with_peer(socket, peer)?),
+            peer,
             deadline,
             stage,
         })
@@ -86,6 +105,7 @@ impl Pending {
             sent: 0,
         };
         let pending = Pending {
+            peer: transport.peer_addr(),
             transport,
             deadline: Instant::now() + LINGER,
             stage,
@@ -98,7 +118,7 @@ impl Pending {
 
     /// Says in the log what became of the client.
     pub fn log(&self, news: impl fmt::Display) {
-        log::debug!(target: "talkws::server", "client {}: {news}", PeerName(self.transport.peer_addr()));
+        log::debug!(target: "talkws::server", "client {}: {news}", PeerName(self.peer));
     }
 
     pub fn deadline(&self) -> Instant {
@@ -108,9 +128,11 @@ impl Pending {
     pub fn poll_entry(&self) -> pollfd {
         let events = match self.stage {
             Stage::Opening if self.transport.has_unsent() => libc::POLLIN | libc::POLLOUT,
-            Stage::Greeting | Stage::Opening | Stage::Request { .. } | Stage::Goodbye => {
-                libc::POLLIN
-            }
+            Stage::Source { .. }
+            | Stage::Greeting
+            | Stage::Opening
+            | Stage::Request { .. }
+            | Stage::Goodbye => libc::POLLIN,
             Stage::Refusal { .. } => libc::POLLOUT,
         };
         entry(self.transport.as_raw_fd(), events)
@@ -119,7 +141,7 @@ impl Pending {
     /// What becomes of a client whose time is up.
     pub fn too_slow(self) -> Option<Pending> {
         match self.stage {
-            Stage::Request { .. } => {
+            Stage::Source { .. } | Stage::Request { .. } => {
                 self.log("its request took too long");
                 let refusal = RefusalResponse::new(408, "The request took too long.\n");
                 Pending::refused(self.transport, &refusal)
@@ -137,6 +159,7 @@ impl Pending {
         match self.stage {
             Stage::Greeting => self.advance_greeting(shared),
             Stage::Opening => self.advance_opening(shared),
+            Stage::Source { .. } => self.advance_source(shared),
             Stage::Request { .. } => self.advance_request(shared),
             Stage::Refusal { .. } => self.advance_refusal(),
             Stage::Goodbye => self.advance_goodbye(),
@@ -186,6 +209,46 @@ impl Pending {
         }
     }
 
+    fn advance_source(mut self, shared: &Shared) -> Verdict {
+        let mut chunk = [MaybeUninit::uninit(); 256];
+        loop {
+            let Stage::Source { received } = &mut self.stage else {
+                return self.advance(shared);
+            };
+            match proxy_protocol::read(received) {
+                // And not one byte more: what follows may be for TLS.
+                proxy_protocol::Progress::Missing(count) => {
+                    let room = count.min(chunk.len());
+                    match receive(&*self.transport, &mut chunk[..room]) {
+                        Ok([]) => return Verdict::Drop,
+                        Ok(bytes) => received.extend_from_slice(bytes),
+                        Err(halt) => return self.unless_failed(&halt),
+                    }
+                }
+                proxy_protocol::Progress::Complete(source) => {
+                    if let proxy_protocol::Source::Client(client) = source {
+                        self.peer = client;
+                    }
+                    self.stage = Stage::first(shared.secure.is_some());
+                }
+                proxy_protocol::Progress::Broken => {
+                    self.log("a proxy that should begin with the PROXY protocol does not");
+                    let body = "Bad request: it does not begin with the PROXY protocol.\n";
+                    return self.refuse(&RefusalResponse::new(400, body));
+                }
+            }
+        }
+    }
+
+    fn refuse(mut self, refusal: &RefusalResponse) -> Verdict {
+        self.stage = Stage::Refusal {
+            bytes: refusal.to_bytes(),
+            sent: 0,
+        };
+        self.deadline = Instant::now() + LINGER;
+        self.advance_refusal()
+    }
+
     fn advance_request(mut self, shared: &Shared) -> Verdict {
         let mut chunk = [MaybeUninit::uninit(); 4096];
         loop {
@@ -197,7 +260,7 @@ impl Pending {
                 Ok(bytes) => received.extend_from_slice(bytes),
                 Err(halt) => return self.unless_failed(&halt),
             }
-            match shared.rules.read(scan, received) {
+            match shared.rules.read(scan, received, self.peer) {
                 Progress::Incomplete => {}
                 Progress::Complete(size, upgrade) => {
                     let rest = received.split_off(size);
@@ -205,17 +268,8 @@ impl Pending {
                     return Verdict::Ready(Box::new(request));
                 }
                 Progress::Refuse(refusal) => {
-                    let status = refusal.status;
-                    log::debug!(
-                        target: "talkws::server",
-                        "client {}: refused with {status}", PeerName(self.transport.peer_addr())
-                    );
-                    self.stage = Stage::Refusal {
-                        bytes: refusal.to_bytes(),
-                        sent: 0,
-                    };
-                    self.deadline = Instant::now() + LINGER;
-                    return self.advance_refusal();
+                    self.log(format_args!("refused with {}", refusal.status));
+                    return self.refuse(&refusal);
                 }
             }
         }

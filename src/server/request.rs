@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::pending::Pending;
 use super::{Mailbox, Shared};
-use crate::connection::{Connection, Opening};
+use crate::connection::{Connection, NamedPeer, Opening};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::head::{RequestHead, ResponseHead};
@@ -89,8 +89,14 @@ impl Request {
         self.head().subprotocols()
     }
 
-    /// The client's address.
+    /// The client's address, also when a proxy that is believed came between: see
+    /// [`ListenOptions::trust_proxy`](crate::ListenOptions::trust_proxy).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.waiting().upgrade.peer
+    }
+
+    /// The address of who has connected: the client, or a proxy.
+    pub fn direct_peer_addr(&self) -> Option<SocketAddr> {
         self.waiting().transport.peer_addr()
     }
 
@@ -177,10 +183,14 @@ impl Request {
                 }
             }
         }
+        let deflate = waiting.upgrade.deflate.map(|agreed| agreed.parameters);
+        let peer = waiting.upgrade.peer;
         let opening = Opening {
+            named: (peer != waiting.transport.peer_addr()).then(|| Box::new(NamedPeer(peer))),
             request: waiting.upgrade.head,
             response: None,
             subprotocol: subprotocol.map(Into::into),
+            deflate,
         };
         let (limits, rest) = (waiting.limits, &waiting.rest);
         Connection::new(waiting.transport, Role::Server, limits, opening, rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from verdicts import CATEGORIES, INFORMATIONAL_BY_DESIGN, judge
+from verdicts import CATEGORIES, COMPRESSED, INFORMATIONAL_BY_DESIGN, judge
 
 AGENT = "peer"
 CASES = sorted({f"{category}.1.1" for category in CATEGORIES} | INFORMATIONAL_BY_DESIGN)
@@ -92,3 +92,10 @@ def test_a_report_on_somebody_else_fails() -> None:
 def test_a_suite_without_cases_fails() -> None:
     judgement = judge({AGENT: {}}, AGENT, [])
     assert judgement.faults.keys() == {f"{category}.*" for category in CATEGORIES}
+
+
+def test_a_category_that_is_asked_for_must_be_there() -> None:
+    report = {AGENT: {"12.1.1": {"behavior": "OK", "behaviorClose": "OK"}}}
+    judgement = judge(report, AGENT, ["12.1.1"], COMPRESSED)
+    assert judgement.passed == ["12.1.1"]
+    assert list(judgement.faults) == ["13.*"]

@@ -11,8 +11,10 @@ from typing import Any
 # overtakes, and to close codes beyond 4999, is left open by RFC 6455.
 INFORMATIONAL_BY_DESIGN = frozenset({"7.1.6", "7.13.1", "7.13.2"})
 
-# Every category of the suite that a run without compression covers (8 and 11 have no cases).
+# Every category of the suite but those of compression (8 and 11 have no cases).
 CATEGORIES = frozenset({"1", "2", "3", "4", "5", "6", "7", "9", "10"})
+# And those of permessage-deflate.
+COMPRESSED = frozenset({"12", "13"})
 
 
 @dataclass
@@ -29,14 +31,20 @@ class Judgement:
         return len(self.missing) + len(self.faults)
 
 
-def judge(report: Mapping[str, Any], agent: str, expected: Sequence[str]) -> Judgement:
-    """Judge the report (the suite's `index.json`) on `agent`: every case of `expected` counts.
+def judge(
+    report: Mapping[str, Any],
+    agent: str,
+    expected: Sequence[str],
+    categories: frozenset[str] = CATEGORIES,
+) -> Judgement:
+    """Judge the report (the suite's `index.json`) on `agent`: every case of `expected` counts, and
+    there must be one of each of the `categories`.
 
     A case passes if it is `OK` and was closed `OK`; nothing less will do. A case that is missing
     fails, and so does one that nobody expected: the run was not the one we asked for.
     """
     judgement = Judgement()
-    for gap in sorted(CATEGORIES - {case.split(".")[0] for case in expected}):
+    for gap in sorted(categories - {case.split(".")[0] for case in expected}):
         judgement.faults[f"{gap}.*"] = "the suite offers no case of this category"
 
     results = report.get(agent, {})

@@ -247,9 +247,11 @@ static ws_status look_at_ends(struct abuser *abuser, uint64_t number) {
     ws_error *err = &abuser->err;
     int32_t code, closed_by;
 
-    switch (pick(abuser, 4)) {
+    switch (pick(abuser, 5)) {
     case 0:
         return ws_subprotocol(number, text, err);
+    case 3:
+        return ws_deflate_parameters(number, text, err);
     case 1:
         return ws_peer_address(number, text, err);
     case 2:

@@ -97,8 +97,8 @@ static void a_large_message_is_written_without_memory(void) {
         for (size_t sent = 0; sent < LARGE; sent += 4 * SMALL) {
             int is_last = sent + 4 * SMALL == LARGE;
 
-            CHECK_STATUS(WS_OK,
-                         ws_write_part(client, WS_BINARY, data + sent, 4 * SMALL, is_last, NULL));
+            CHECK_STATUS(WS_OK, ws_write_part(client, WS_BINARY | WS_NO_COMPRESS, data + sent,
+                                              4 * SMALL, is_last, NULL));
             CHECK_STATUS(is_last ? WS_OK : WS_TIMED_OUT,
                          ws_read(server, &msg, is_last ? WS_FOREVER : 0, NULL));
         }
@@ -181,6 +181,45 @@ static void every_call_survives_the_end_of_memory_wherever_it_comes(void) {
     CHECK_STATUS(WS_OK, ws_listener_close(listener, NULL));
 }
 
+/* What cannot be compressed goes as it is; what cannot be inflated waits. */
+static void compressed_messages_survive_the_end_of_memory_wherever_it_comes(void) {
+    enum { COUNT = 20, LENGTH = 5000 };
+    ws_conn client[COUNT], server[COUNT];
+    char *text = malloc(LENGTH);
+    int refused = 0;
+
+    CHECK(text != NULL);
+    memset(text, 'x', LENGTH);
+    /* They stay open, so that none has the windows of another. */
+    for (int after = 0; after < COUNT; after++) {
+        ws_message msg = WS_MESSAGE_INIT;
+
+        peer_pair(&client[after], &server[after]);
+        for (int turn = 0; turn < 2; turn++) {
+            ws_status written, got = WS_NO_MEMORY;
+
+            if (turn == 0)
+                ws_test_fail_allocations(after, 1);
+            written = SURVIVE(WS_OK, ws_write(client[after], WS_TEXT, text, LENGTH, NULL));
+            if (written == WS_OK)
+                got = SURVIVE(WS_OK, ws_read(server[after], &msg, WS_FOREVER, NULL));
+            if (turn == 0)
+                refused += ws_test_fail_allocations(-1, 0) > 0;
+            if (written == WS_OK && got != WS_OK)
+                CHECK_STATUS(WS_OK, ws_read(server[after], &msg, WS_FOREVER, NULL));
+            CHECK(turn == 0 || written == WS_OK);
+            CHECK(written != WS_OK || (msg.len == LENGTH && memcmp(msg.data, text, LENGTH) == 0));
+        }
+        ws_message_free(&msg);
+    }
+    CHECK(refused > 2);
+    for (int i = 0; i < COUNT; i++) {
+        CHECK_STATUS(WS_OK, ws_abort(client[i], NULL));
+        CHECK_STATUS(WS_OK, ws_abort(server[i], NULL));
+    }
+    free(text);
+}
+
 /* What is small comes out of the reserve, until that is kept for the calls that are under way. */
 static void the_end_of_the_reserve_is_a_status(void) {
     enum { MANY = 64 };
@@ -210,6 +249,7 @@ int main(void) {
         TEST(a_stream_needs_no_large_memory),
         TEST(a_large_message_is_written_without_memory),
         TEST(every_call_survives_the_end_of_memory_wherever_it_comes),
+        TEST(compressed_messages_survive_the_end_of_memory_wherever_it_comes),
         TEST(the_end_of_the_reserve_is_a_status),
     };
 

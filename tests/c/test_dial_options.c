@@ -127,19 +127,26 @@ static void a_write_waits_no_longer_than_it_may(void) {
     CHECK_STATUS(WS_OK, ws_options_set_socket_buffers(options, 20000, 20000, NULL));
     peer_pair_with(&client, options, &server, options);
     ws_options_free(options);
-    while ((status = ws_write(client, WS_BINARY, message, LENGTH, NULL)) == WS_OK)
-        CHECK(++accepted < 1000);
-    CHECK_STATUS(WS_TIMED_OUT, status);
-    CHECK_STATUS(WS_TIMED_OUT, ws_write_part(client, WS_TEXT, "part", 4, 1, NULL));
-    /* Nothing is damaged. */
-    for (int i = 0; i < accepted; i++) {
-        do {
-            status = ws_flush(client, 0, NULL);
-            CHECK(status == WS_OK || status == WS_TIMED_OUT);
-            status = ws_read(server, &msg, 1, NULL);
-        } while (status == WS_TIMED_OUT);
-        CHECK_STATUS(WS_OK, status);
-        CHECK(msg.len == LENGTH);
+    for (int i = 0; i < 2; i++) {
+        ws_conn writer = i == 0 ? client : server, reader = i == 0 ? server : client;
+
+        /* Compressed, it would be nearly nothing. */
+        int32_t type = WS_BINARY | WS_NO_COMPRESS;
+
+        while ((status = ws_write(writer, type, message, LENGTH, NULL)) == WS_OK)
+            CHECK(++accepted < 1000);
+        CHECK_STATUS(WS_TIMED_OUT, status);
+        CHECK_STATUS(WS_TIMED_OUT, ws_write_part(writer, WS_TEXT, "part", 4, 1, NULL));
+        /* Nothing is damaged. */
+        for (; accepted > 0; accepted--) {
+            do {
+                status = ws_flush(writer, 0, NULL);
+                CHECK(status == WS_OK || status == WS_TIMED_OUT);
+                status = ws_read(reader, &msg, 1, NULL);
+            } while (status == WS_TIMED_OUT);
+            CHECK_STATUS(WS_OK, status);
+            CHECK(msg.len == LENGTH);
+        }
     }
     CHECK_STATUS(WS_OK, ws_write(client, WS_TEXT, "next", 4, NULL));
     CHECK_STATUS(WS_OK, ws_read(server, &msg, WS_FOREVER, NULL));
@@ -154,18 +161,20 @@ static void a_close_waits_no_longer_than_it_may(void) {
 
     CHECK_STATUS(WS_OK, ws_options_set_close_timeout(options, 0, NULL));
     /* With the five seconds that are the default, the tests would not end. */
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 400; i++) {
         ws_message msg = WS_MESSAGE_INIT;
-        ws_conn client, server;
+        int is_client = i % 2;
+        ws_conn client, server, peer;
         ws_error err;
 
-        peer_pair_with(&client, options, &server, NULL);
-        CHECK_STATUS(WS_CONNECTION_LOST, ws_close(client, 3000, NULL, NULL));
+        peer_pair_with(&client, is_client ? options : NULL, &server, is_client ? NULL : options);
+        peer = is_client ? server : client;
+        CHECK_STATUS(WS_CONNECTION_LOST, ws_close(is_client ? client : server, 3000, NULL, NULL));
         /* Said is said. */
-        CHECK_STATUS(WS_CLOSED, ws_read(server, &msg, WS_FOREVER, &err));
+        CHECK_STATUS(WS_CLOSED, ws_read(peer, &msg, WS_FOREVER, &err));
         CHECK_NUMBER(3000, err.close_code);
         ws_message_free(&msg);
-        CHECK_STATUS(WS_OK, ws_abort(server, NULL));
+        CHECK_STATUS(WS_OK, ws_abort(peer, NULL));
     }
     ws_options_free(options);
 }

@@ -92,6 +92,11 @@ static void a_message_buffer_is_used_again(void) {
         send_both_ways(client, server, WS_TEXT, payload, len, &msg);
         CHECK(msg.data == memory);
     }
+    /* A read that fails keeps it too. */
+    CHECK_STATUS(WS_TIMED_OUT, ws_read(server, &msg, 0, NULL));
+    CHECK(msg.data == memory && msg.len == 0 && memory[0] == '\0');
+    send_both_ways(client, server, WS_TEXT, payload, 100, &msg);
+    CHECK(msg.data == memory);
     /* What a program does to what it sees harms nothing. */
     msg.data += 17;
     msg.len = SIZE_MAX;
@@ -116,7 +121,7 @@ static void what_cannot_be_sent_harms_nothing(void) {
                              3,
                              -1,
                              8,
-                             WS_TEXT | 0x400,
+                             WS_TEXT | 0x800,
                              WS_MORE,
                              WS_DONTWAIT,
                              WS_TEXT | WS_BINARY | WS_MORE,

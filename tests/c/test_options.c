@@ -20,6 +20,11 @@ static void every_setter_gives(ws_status expected, ws_options *options) {
     CHECK_STATUS(expected, ws_options_set_max_message_size(options, 1, NULL));
     CHECK_STATUS(expected, ws_options_set_max_pending(options, 1, NULL));
     CHECK_STATUS(expected, ws_options_set_keepalive(options, 1, 1, NULL));
+    CHECK_STATUS(expected, ws_options_set_deflate(options, 0, NULL));
+    CHECK_STATUS(expected, ws_options_set_deflate_level(options, 1, 1, NULL));
+    CHECK_STATUS(expected, ws_options_set_deflate_threshold(options, 1, NULL));
+    CHECK_STATUS(expected, ws_options_set_deflate_context_takeover(options, 0, 0, NULL));
+    CHECK_STATUS(expected, ws_options_set_deflate_window_bits(options, 8, 8, NULL));
     CHECK_STATUS(expected, ws_options_set_backlog(options, 1, NULL));
     CHECK_STATUS(expected, ws_options_set_socket_buffers(options, 1, 1, NULL));
     CHECK_STATUS(expected, ws_options_set_reuse_address(options, 0, NULL));
@@ -137,6 +142,18 @@ static void what_cannot_be_chosen_is_refused_at_once(void) {
     REFUSES(ws_options_set_keepalive(o, 1, 0, &err));
     REFUSES(ws_options_set_keepalive(o, 1, -1, &err));
     REFUSES(ws_options_set_keepalive(o, INT64_MIN, INT64_MIN, &err));
+    for (int32_t level = -1; level <= 10; level += 11) {
+        REFUSES(ws_options_set_deflate_level(o, level, 8, &err));
+        REFUSES(ws_options_set_deflate_level(o, 6, level, &err));
+    }
+    REFUSES(ws_options_set_deflate_level(o, 0, 8, &err));
+    REFUSES(ws_options_set_deflate_level(o, 6, 0, &err));
+    REFUSES(ws_options_set_deflate_level(o, INT32_MIN, INT32_MAX, &err));
+    REFUSES(ws_options_set_deflate_window_bits(o, 7, 15, &err));
+    REFUSES(ws_options_set_deflate_window_bits(o, 16, 15, &err));
+    REFUSES(ws_options_set_deflate_window_bits(o, 15, 7, &err));
+    REFUSES(ws_options_set_deflate_window_bits(o, 15, 16, &err));
+    REFUSES(ws_options_set_deflate_window_bits(o, -15, 256 + 15, &err));
     REFUSES(ws_options_set_backlog(o, 0, &err));
     REFUSES(ws_options_set_backlog(o, -1, &err));
     REFUSES(ws_options_set_backlog(o, 65536, &err));
@@ -168,6 +185,9 @@ static void the_ends_of_every_range_serve(void) {
     CHECK_STATUS(WS_OK, ws_options_set_max_message_size(least, 7, NULL));
     CHECK_STATUS(WS_OK, ws_options_set_max_pending(least, 1, NULL));
     CHECK_STATUS(WS_OK, ws_options_set_keepalive(least, 0, 0, NULL));
+    CHECK_STATUS(WS_OK, ws_options_set_deflate_level(least, 1, 1, NULL));
+    CHECK_STATUS(WS_OK, ws_options_set_deflate_threshold(least, 0, NULL));
+    CHECK_STATUS(WS_OK, ws_options_set_deflate_window_bits(least, 8, 8, NULL));
     CHECK_STATUS(WS_OK, ws_options_set_backlog(least, 1, NULL));
     CHECK_STATUS(WS_OK, ws_options_set_socket_buffers(least, 1, 1, NULL));
     serve(least);
@@ -178,6 +198,9 @@ static void the_ends_of_every_range_serve(void) {
     CHECK_STATUS(WS_OK, ws_options_set_max_message_size(most, SIZE_MAX, NULL));
     CHECK_STATUS(WS_OK, ws_options_set_max_pending(most, SIZE_MAX, NULL));
     CHECK_STATUS(WS_OK, ws_options_set_keepalive(most, INT64_MAX, INT64_MAX, NULL));
+    CHECK_STATUS(WS_OK, ws_options_set_deflate_level(most, 9, 9, NULL));
+    CHECK_STATUS(WS_OK, ws_options_set_deflate_threshold(most, SIZE_MAX, NULL));
+    CHECK_STATUS(WS_OK, ws_options_set_deflate_window_bits(most, 15, 15, NULL));
     CHECK_STATUS(WS_OK, ws_options_set_backlog(most, 65535, NULL));
     serve(most);
     CHECK_STATUS(WS_OK, ws_options_set_dial_timeout(most, WS_FOREVER, NULL));

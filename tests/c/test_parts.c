@@ -26,7 +26,7 @@ static void each_part_is_a_frame(void) {
 }
 
 static void what_cannot_be_a_part_harms_nothing(void) {
-    const int32_t types[] = {0, 3, -1, 8, WS_TEXT | 0x400, WS_MORE, INT32_MAX, INT32_MIN};
+    const int32_t types[] = {0, 3, -1, 8, WS_TEXT | 0x800, WS_MORE, INT32_MAX, INT32_MIN};
     ws_error err;
     ws_conn ws;
     int fd = raw_client(&ws);

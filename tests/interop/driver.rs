@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use talkws::{
-    CloseCode, ClosedBy, Connection, DialOptions, Error, Message, MessageKind, Request,
-    UpgradeOptions,
+    CloseCode, ClosedBy, Connection, DeflateOptions, DialOptions, Error, ListenOptions, Message,
+    MessageKind, Request, UpgradeOptions,
 };
 
 const NON_ASCII: &str = "Grüße, 世界 🦀 مرحبا";
@@ -47,6 +47,38 @@ fn main() -> ExitCode {
 fn timeout() -> Duration {
     let seconds = std::env::var("INTEROP_TIMEOUT").ok();
     Duration::from_secs(seconds.and_then(|text| text.parse().ok()).unwrap_or(10))
+}
+
+/// How messages are to be compressed, if that was said: with these parameters, for this end that
+/// is the `own` of RFC 7692, and the other. All of them are.
+fn deflate(own: &str, peer: &str) -> talkws::Result<Option<DeflateOptions>> {
+    let Ok(parameters) = std::env::var("INTEROP_DEFLATE") else {
+        return Ok(None);
+    };
+    let mut deflate = DeflateOptions::new().threshold(0);
+    for parameter in parameters.split(',').filter(|name| !name.is_empty()) {
+        let (name, bits) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let bits = bits.parse().unwrap_or_default();
+        let is = |end: &str, what: &str| name == format!("{end}_{what}");
+        deflate = if is(own, "no_context_takeover") {
+            deflate.own_no_context_takeover(true)
+        } else if is(peer, "no_context_takeover") {
+            deflate.peer_no_context_takeover(true)
+        } else if is(own, "max_window_bits") {
+            deflate.own_max_window_bits(bits)?
+        } else {
+            deflate.peer_max_window_bits(bits)?
+        };
+    }
+    Ok(Some(deflate))
+}
+
+/// An error when messages were to be compressed, and the other end did not agree.
+fn check_deflate(ws: &Connection) -> Outcome {
+    match (std::env::var("INTEROP_DEFLATE"), ws.deflate_parameters()) {
+        (Ok(_), None) => Err("the other end did not agree to compress".into()),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a message in parts of three bytes, with an empty one and a Ping after the first.
@@ -123,7 +155,11 @@ const ROUTES: &[&str] = &[
 ];
 
 fn serve() -> talkws::Result<()> {
-    let listener = talkws::listen("ws://127.0.0.1:0")?;
+    let mut options = ListenOptions::new();
+    if let Some(deflate) = deflate("server", "client")? {
+        options = options.deflate(deflate);
+    }
+    let listener = options.listen("ws://127.0.0.1:0")?;
     println!("Listening on {}", listener.url());
     // The test that started this holds the other end of our input, until it ends.
     thread::spawn(|| {
@@ -164,6 +200,7 @@ fn answer(request: Request, ends: &Ends) -> Outcome {
         path if ROUTES.contains(&path) => request.upgrade(options)?,
         _ => return Ok(request.refuse(404, "no such route")?),
     };
+    check_deflate(&ws)?;
     match path.as_str() {
         "/" => {
             let end = echo(&ws);
@@ -273,7 +310,10 @@ struct Checks<'a> {
 
 impl Checks<'_> {
     fn dial(&self, path: &str) -> talkws::Result<Connection> {
-        let options = DialOptions::new().timeout(timeout());
+        let mut options = DialOptions::new().timeout(timeout());
+        if let Some(deflate) = deflate("client", "server")? {
+            options = options.deflate(deflate);
+        }
         options
             .close_timeout(timeout())
             .dial(&format!("{}{path}", self.base))
@@ -286,6 +326,7 @@ impl Checks<'_> {
 
     fn echo(&self, messages: &[Message]) -> Outcome {
         let ws = self.dial("/")?;
+        check_deflate(&ws)?;
         for message in messages {
             ws.write(message)?;
         }

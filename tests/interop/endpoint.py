@@ -19,6 +19,18 @@ Message = str | bytes
 Close = tuple[int, str]
 
 
+def deflate_parameters() -> dict[str, int | bool] | None:
+    """How messages are to be compressed, if that was said: the parameters of RFC 7692."""
+    said = os.environ.get("INTEROP_DEFLATE")
+    if said is None:
+        return None
+    parameters: dict[str, int | bool] = {}
+    for parameter in filter(None, said.split(",")):
+        name, _, bits = parameter.partition("=")
+        parameters[name] = int(bits) if bits else True
+    return parameters
+
+
 class Failure(Exception):
     """A check has not found what it should."""
 

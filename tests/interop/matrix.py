@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from echoes import test_echoes
 from peers import FOREIGN, Missing, Peer, run, running, talkws, talkws_python
@@ -51,6 +51,15 @@ GROUPS = {
     ],
     "refusals": ["refused with 403", "refused with 404"],
 }
+# Ways to compress: the parameters of RFC 7692 that both ends are given.
+DEFLATE = {
+    "takeover": "",
+    "no takeover": "server_no_context_takeover,client_no_context_takeover",
+    "takeover by the client": "server_no_context_takeover",
+    "windows": "server_max_window_bits=10,client_max_window_bits=9",
+}
+# What is checked with each of them.
+COMPRESSED = GROUPS["messages"] + GROUPS["fragments"]
 CHECKS = [check for group in GROUPS.values() for check in group]
 
 
@@ -96,6 +105,25 @@ def test_pair(tally: Tally, client: Peer, server: Peer) -> None:
         made = [name for name in checks if name not in lacking]
         failed = {name: failures[name] for name in made if name in failures}
         tally.group(f"{pair}: {group}", failed, len(made))
+
+
+def test_deflate(tally: Tally, client: Peer, server: Peer) -> None:
+    """Messages of `client` and `server`, compressed in each way that both know."""
+    for way, parameters in DEFLATE.items():
+        if way not in client.deflates & server.deflates:
+            continue
+        setting = {"INTEROP_DEFLATE": parameters}
+        started = replace(server, environment={**server.environment, **setting})
+        try:
+            with running(started, server.server) as serving:
+                failures = failures_of(client, serving.url, **setting)
+        except RuntimeError as error:
+            failures = dict.fromkeys(CHECKS, str(error))
+        lacking = client.client_lacks | server.server_lacks
+        made = [name for name in COMPRESSED if name not in lacking]
+        failed = {name: failures[name] for name in made if name in failures}
+        pair = f"{client.name} client, {server.name} server"
+        tally.group(f"{pair}: deflate, {way}", failed, len(made))
 
 
 def test_hello(tally: Tally, client: Peer, server: Peer) -> None:
@@ -189,6 +217,7 @@ def main() -> int:
         else:
             test_hello(tally, client, server)
             test_pair(tally, client, server)
+            test_deflate(tally, client, server)
     if own and not (options.prove or options.peers):
         for name, failures, size in test_echoes(own[-1]):
             tally.group(name, failures, size)

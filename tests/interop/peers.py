@@ -46,7 +46,11 @@ class Peer:
     # The checks that cannot be made, in either role, since the library has no such feature.
     client_lacks: frozenset[str] = frozenset()
     server_lacks: frozenset[str] = frozenset()
+    # The ways to compress that it knows, of DEFLATE in matrix.py.
+    deflates: frozenset[str] = frozenset()
 
+
+EVERY_WAY = frozenset({"takeover", "no takeover", "takeover by the client", "windows"})
 
 # Of a library that sends every message in one frame.
 SENDING_FRAGMENTS = frozenset(
@@ -95,6 +99,7 @@ def talkws() -> Peer:
         [driver, "client"],
         [str(examples / "hello_server"), "ws://127.0.0.1:0/talk-to-server"],
         [str(examples / "hello_client")],
+        deflates=EVERY_WAY,
     )
 
 
@@ -109,6 +114,7 @@ def talkws_python() -> Peer:
         [*driver, "client"],
         [hello[0], f"{hello[1]}/hello_server.py", "ws://127.0.0.1:0/talk-to-server"],
         [hello[0], f"{hello[1]}/hello_client.py"],
+        deflates=EVERY_WAY,
     )
 
 
@@ -135,7 +141,9 @@ def gorilla() -> Peer:
         if failure:
             sys.exit(f"go build:\n{failure}")
         fresh.replace(program)
-    return peer("gorilla", str(program))
+    # It takes nothing over, whatever is offered.
+    found = peer("gorilla", str(program))
+    return replace(found, deflates=frozenset({"takeover", "no takeover"}))
 
 
 def is_older(product: Path, sources: Sequence[Path]) -> bool:
@@ -153,7 +161,8 @@ def python_peer(name: str, module: str, script: str) -> Peer:
 
 
 def websockets() -> Peer:
-    return python_peer("websockets", "websockets.sync", "websockets_peer.py")
+    found = python_peer("websockets", "websockets.sync", "websockets_peer.py")
+    return replace(found, deflates=EVERY_WAY)
 
 
 def websockets_asyncio() -> Peer:
@@ -188,7 +197,8 @@ def ws() -> Peer:
         if failure:
             raise Missing(f"no ws; npm install ws ({last_line(failure)})")
     node_path = str(home / "node_modules")
-    return peer("ws", "node", str(HERE / "ws_peer.js"), NODE_PATH=node_path)
+    found = peer("ws", "node", str(HERE / "ws_peer.js"), NODE_PATH=node_path)
+    return replace(found, deflates=EVERY_WAY)
 
 
 def last_line(text: str | None) -> str:

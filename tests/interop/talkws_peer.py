@@ -5,15 +5,31 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import talkws
-from endpoint import TIMEOUT, Close, Ended, Endpoint, Message, Refused
+from endpoint import (
+    TIMEOUT,
+    Close,
+    Ended,
+    Endpoint,
+    Failure,
+    Message,
+    Refused,
+    deflate_parameters,
+)
 from role import play
 from routes import choice, refusal, serve_client
+from talkws.extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
+    ServerPerMessageDeflateFactory,
+)
 
 
 class Adapter(Endpoint):
     def __init__(self, inner: talkws.Connection) -> None:
+        if deflate_parameters() is not None and inner.deflate_parameters is None:
+            raise Failure("the other end did not agree to compress")
         self._inner = inner
 
     @property
@@ -50,6 +66,11 @@ class Adapter(Endpoint):
             return closed.code, closed.reason
 
 
+def extensions(factory: Callable[..., Any]) -> list[Any] | None:
+    parameters = deflate_parameters()
+    return None if parameters is None else [factory(**parameters, threshold=0)]
+
+
 def dial(url: str, subprotocols: Sequence[str]) -> Adapter:
     try:
         connection = talkws.connect(
@@ -57,6 +78,7 @@ def dial(url: str, subprotocols: Sequence[str]) -> Adapter:
             subprotocols=subprotocols,
             open_timeout=TIMEOUT,
             close_timeout=TIMEOUT,
+            extensions=extensions(ClientPerMessageDeflateFactory),
         )
     except talkws.InvalidStatus as refused:
         raise Refused(refused.response.status_code) from None
@@ -88,6 +110,7 @@ def start_server() -> int:
         select_subprotocol=choose,
         process_request=refuse,
         close_timeout=TIMEOUT,
+        extensions=extensions(ServerPerMessageDeflateFactory),
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.port

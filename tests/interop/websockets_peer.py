@@ -18,10 +18,15 @@ from endpoint import (
     Failure,
     Message,
     Refused,
+    deflate_parameters,
 )
 from role import play
 from routes import choice, refusal, serve_client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
+    ServerPerMessageDeflateFactory,
+)
 from websockets.http11 import Request, Response
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.connection import Connection
@@ -96,6 +101,11 @@ class Adapter(Endpoint):
             raise Failure("no ping") from None
 
 
+def extensions(factory: Callable[..., Any]) -> list[Any] | None:
+    parameters = deflate_parameters()
+    return None if parameters is None else [factory(**parameters)]
+
+
 def dial(url: str, subprotocols: Sequence[str]) -> Adapter:
     try:
         connection = connect(
@@ -104,6 +114,7 @@ def dial(url: str, subprotocols: Sequence[str]) -> Adapter:
             create_connection=Client,
             open_timeout=TIMEOUT,
             close_timeout=TIMEOUT,
+            extensions=extensions(ClientPerMessageDeflateFactory),
             proxy=None,
             legacy=True,
         )
@@ -141,6 +152,7 @@ def start_server() -> int:
         select_subprotocol=choose,
         process_request=refuse,
         close_timeout=TIMEOUT,
+        extensions=extensions(ServerPerMessageDeflateFactory),
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port: int = server.socket.getsockname()[1]

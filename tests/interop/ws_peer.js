@@ -102,10 +102,27 @@ const routes = {
   },
 };
 
+// How messages are to be compressed, if that was said: INTEROP_DEFLATE has the parameters of RFC
+// 7692 that both ends are given.
+function perMessageDeflate(otherwise) {
+  const parameters = process.env.INTEROP_DEFLATE;
+  if (parameters === undefined) {
+    return otherwise;
+  }
+  const options = { threshold: 0 };
+  for (const parameter of parameters.split(",").filter(Boolean)) {
+    const [name, bits] = parameter.split("=");
+    const camel = name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+    options[camel] = bits === undefined ? true : Number(bits);
+  }
+  return options;
+}
+
 async function serve() {
   const server = http.createServer((_request, response) => response.writeHead(426).end());
   const upgrader = new WebSocket.Server({
     noServer: true,
+    perMessageDeflate: perMessageDeflate(false),
     handleProtocols: (offered, request) =>
       request.url.startsWith("/subprotocol") && offered.has(V2) && V2,
   });
@@ -139,7 +156,10 @@ class Session {
 
   static async dial(url, subprotocols = []) {
     const session = new Session();
-    const socket = new WebSocket(url, subprotocols, { handshakeTimeout: TIMEOUT });
+    const socket = new WebSocket(url, subprotocols, {
+      handshakeTimeout: TIMEOUT,
+      perMessageDeflate: perMessageDeflate(true),
+    });
     session.socket = socket;
     socket.on("message", (data, isBinary) => session.messages.put({ data, isBinary }));
     socket.on("ping", (payload) => session.pings.put(payload));

@@ -7,6 +7,7 @@ It prints `waiting` when it is about to wait, and then what became of that.
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 import sys
@@ -54,6 +55,23 @@ def say_when_waiting() -> None:
 
     threading.Thread(target=wait_for_turn, daemon=True).start()
     gate.release()
+
+
+def wait_for_signal() -> None:
+    """Wait in the program's own code, and say so first.
+
+    A lock of Python's may miss a signal that comes just before it begins to wait.
+    """
+    woken, wakes = socket.socketpair()
+    wakes.setblocking(False)
+    signal.set_wakeup_fd(wakes.fileno())
+    try:
+        say_when_waiting()
+        select.select([woken], [], [])
+    finally:
+        signal.set_wakeup_fd(-1)
+        woken.close()
+        wakes.close()
 
 
 def wait_for_interrupt(
@@ -173,12 +191,10 @@ def send_the_first_part() -> None:
 def wait_for_a_part() -> None:
     """Ctrl-C in the program's own code, between two parts."""
     with RawServer() as server, server.talking() as (client, peer):
-        gate = threading.Event()
 
         def parts() -> Iterator[str]:
             yield "one"
-            say_when_waiting()
-            gate.wait()
+            wait_for_signal()
 
         begun = in_thread(lambda: [peer.read_frame(), peer.read_frame()])
         begun.add_done_callback(lambda _: peer.stream.close())

@@ -205,8 +205,10 @@ class RawServer(AbstractContextManager["RawServer"]):
         peer.send(response)
         return peer
 
-    def accept_and_upgrade(self, *, then: bytes = b"") -> RawPeer:
-        """Answer a client's request as it should be, and send `then` right behind."""
+    def accept_and_upgrade(self, *, then: bytes = b"", headers: str = "") -> RawPeer:
+        """Answer a client's request as it should be, with further headers, each of which ends its
+        line, and send `then` right behind.
+        """
         peer = self.accept()
         (key,) = (
             line.split(": ")[1]
@@ -217,7 +219,7 @@ class RawServer(AbstractContextManager["RawServer"]):
         accept = base64.b64encode(hashlib.sha1((key + guid).encode()).digest()).decode()
         head = (
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{headers}\r\n"
         )
         peer.send(head.encode() + then)
         return peer

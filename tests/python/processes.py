@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 
 import talkws
-from peers import PATIENCE, RawServer, connected, in_thread
+from peers import PATIENCE, RawPeer, RawServer, connected, in_thread
 
 
 def say(line: str) -> None:
@@ -148,12 +148,21 @@ def spawned_processes_talk() -> None:
         say(f"child: {child.exitcode}")
 
 
+# What lives until the interpreter ends.
+KEPT: list[object] = []
+
+
 def daemons_wait_at_the_end() -> None:
-    """The interpreter ends while daemon threads wait in every call there is."""
-    talkws_ends = []
+    """The interpreter ends while daemon threads wait in every call there is.
+
+    Nothing else ends their waits, not even the end of this function: a thread that told of an error
+    just then would hold the lock of stderr, with which CPython cannot end.
+    """
+    talkws_ends: list[tuple[talkws.ClientConnection, RawPeer]] = []
     server = RawServer()
     begun = threading.Barrier(9)
     listener = talkws.listen("ws://127.0.0.1:0")
+    KEPT.extend((talkws_ends, server, listener))
 
     def wait(call: Callable[[], object]) -> None:
         def run() -> None:

@@ -172,20 +172,6 @@ def test_defaults_are_the_same_unless_the_table_says_otherwise() -> None:
                 assert table()[name] in {"different", "absent"}, name
 
 
-def test_a_redirect_is_not_followed() -> None:
-    def look(
-        connection: talkws.ServerConnection, request: talkws.Request
-    ) -> talkws.Response:
-        response = connection.respond(302, "elsewhere\n")
-        response.headers["Location"] = "/elsewhere"
-        return response
-
-    with serving(echo, process_request=look) as server:
-        with pytest.raises(talkws.InvalidStatus) as caught:
-            talkws.connect(server.url)
-    assert caught.value.response.headers["Location"] == "/elsewhere"
-
-
 def test_what_is_refused_first_is_not_shown_to_process_request() -> None:
     seen = []
 

@@ -72,17 +72,25 @@ def test_a_request_that_is_dropped_is_refused(listener: talkws.Listener) -> None
 def test_a_status_that_is_none_is_refused(
     listener: talkws.Listener, status: int
 ) -> None:
-    with ask(listener):
+    with ask(listener) as peer:
+        pending = listener.accept(PATIENCE)
         with pytest.raises(ValueError, match="use an HTTP status from 200 to 599"):
-            listener.accept(PATIENCE).refuse(status)
+            pending.refuse(status)
+        # It still waits for an answer.
+        pending.refuse(404)
+        assert peer.read_head().startswith("HTTP/1.1 404 ")
 
 
 def test_a_subprotocol_that_was_not_offered_cannot_be_chosen(
     listener: talkws.Listener,
 ) -> None:
-    with ask(listener, headers="Sec-WebSocket-Protocol: a\r\n"):
+    with ask(listener, headers="Sec-WebSocket-Protocol: a\r\n") as peer:
+        pending = listener.accept(PATIENCE)
         with pytest.raises(ValueError, match="b"):
-            listener.accept(PATIENCE).upgrade(subprotocol="b")
+            pending.upgrade(subprotocol="b")
+        # It still waits for an answer.
+        pending.upgrade(subprotocol="a")
+        assert peer.read_head().startswith("HTTP/1.1 101 ")
 
 
 def test_the_listeners_subprotocols_choose() -> None:

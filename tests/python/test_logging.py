@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable
 
@@ -151,6 +152,39 @@ def test_news_of_other_threads_are_told(
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+def test_a_filter_that_fails_costs_no_message(
+    raw_server: RawServer, listener: talkws.Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[BaseException | None] = []
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda failure: failures.append(failure.exc_value)
+    )
+
+    def fail(_: logging.LogRecord) -> bool:
+        raise KeyError("of the filter")
+
+    logger = logging.getLogger(CLIENT)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addFilter(fail)
+    try:
+        with connected(listener) as (client, server):
+            client.send("here")
+            upgraded = in_thread(raw_server.accept_and_upgrade)
+            silent = talkws.connect(
+                raw_server.url, ping_interval=0.01, ping_timeout=0.01
+            )
+            with upgraded.result(PATIENCE) as peer:
+                peer.read_to_end()
+            # Keepalive has news now, for whoever makes the next call.
+            assert server.recv(PATIENCE) == "here"
+        assert silent.state is talkws.State.CLOSED
+    finally:
+        logger.removeFilter(fail)
+        logger.setLevel(level)
+    assert isinstance(failures[0], KeyError)
 
 
 def test_a_logger_of_the_program_is_that_of_its_connections() -> None:

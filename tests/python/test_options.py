@@ -15,11 +15,8 @@ Maker = Callable[..., Any]
 
 # What means nothing here yet, a value that asks for it, and what is said about it.
 NOT_YET: dict[str, tuple[Any, str]] = {
-    "compression": ("deflate", "permessage-deflate is not there yet"),
-    "extensions": ([], "extensions cannot be added"),
-    "proxy": (True, "proxies are not there yet"),
-    "proxy_ssl": (object(), "proxies are not there yet"),
-    "proxy_server_hostname": ("localhost", "proxies are not there yet"),
+    "proxy_ssl": (object(), "proxies are reached without TLS"),
+    "proxy_server_hostname": ("localhost", "proxies are reached without TLS"),
 }
 # Values of their keywords that cannot be meant here.
 NOT_EXPRESSIBLE: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -34,6 +31,8 @@ NOT_EXPRESSIBLE: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"close_timeout": float("nan")}, ValueError, "close_timeout"),
     ({"ping_timeout": float("nan")}, ValueError, "ping_timeout"),
     ({"subprotocols": "chat"}, TypeError, "subprotocols"),
+    ({"compression": "gzip"}, ValueError, "expected 'deflate' or None"),
+    ({"extensions": [object()]}, NotImplementedError, "made and read in native code"),
     ({"no_such_option": 1}, TypeError, "no_such_option"),
 ]
 ACCEPTED: list[dict[str, Any]] = [
@@ -43,6 +42,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"open_timeout": None, "close_timeout": None},
     {"ping_interval": None, "ping_timeout": None},
     {"compression": None, "extensions": None, "ssl": None},
+    {"compression": "deflate", "extensions": []},
 ]
 
 
@@ -95,9 +95,11 @@ def test_every_keyword_that_does_nothing_is_among_them() -> None:
         *("uri", "sock", "origin", "subprotocols", "additional_headers", "logger"),
         *("user_agent_header", "open_timeout", "ping_interval", "ping_timeout"),
         *("close_timeout", "max_size", "max_queue", "create_connection", "legacy"),
+        *("proxy", "max_redirects", "trusted_proxies", "forwarding"),
         *("handler", "host", "port", "origins", "select_subprotocol"),
         *("process_request", "process_response", "server_header"),
         *("ssl", "server_hostname"),
+        *("compression", "extensions"),
     }
     ours = keywords(talkws.connect) | keywords(talkws.serve)
     assert ours == tested_elsewhere | set(NOT_YET)

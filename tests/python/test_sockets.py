@@ -252,7 +252,7 @@ def test_a_unix_socket_that_cannot_be_is_an_os_error(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"compression": "deflate"}, {"max_queue": 0}, {"no_such_option": 1}]
+    "options", [{"compression": "gzip"}, {"max_queue": 0}, {"no_such_option": 1}]
 )
 def test_options_that_cannot_be_leave_no_unix_socket(
     path: Path, options: dict[str, Any]
@@ -278,3 +278,25 @@ def test_either_path_or_socket_is_needed(path: Path) -> None:
                 talkws.unix_serve(echo, **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="connects once"):
         talkws.unix_connect(path, legacy=False)
+
+
+def test_a_unix_socket_has_a_url(path: Path) -> None:
+    url = f"ws+unix:{path}:/chat"
+    with talkws.listen(url, unix_mode=0o640) as listener:
+        assert (listener.url, listener.port) == (url, 0)
+        assert path.stat().st_mode & 0o777 == 0o640
+        dialled = in_thread(lambda: talkws.connect(f"{url}?room=1"))
+        server = listener.accept(PATIENCE).upgrade()
+        client = dialled.result(PATIENCE)
+        assert client.request.path == "/chat?room=1"
+        assert server.remote_address is None
+        client.send("hello")
+        assert server.recv(PATIENCE) == "hello"
+        closed = in_thread(client.close)
+        assert server.wait_closed(PATIENCE)
+        closed.result(PATIENCE)
+    assert not path.exists()
+    with pytest.raises(ValueError, match="unix_mode=0o1000"):
+        talkws.listen(url, unix_mode=0o1000)
+    with pytest.raises(FileNotFoundError, match="socket"):
+        talkws.connect(url)

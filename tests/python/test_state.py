@@ -133,7 +133,9 @@ class Chatty(talkws.ClientConnection):
         super().__init__(*args, **kwargs)
         self.sent = 0
 
-    def send(self, message: Any, text: bool | None = None) -> None:
+    def send(
+        self, message: Any, text: bool | None = None, *, compress: bool = True
+    ) -> None:
         super().send(message, text)
         self.sent += 1
 

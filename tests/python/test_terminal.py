@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -172,8 +173,8 @@ def test_it_ends_in_the_middle_of_a_flood(
     terminal, ws = talk
 
     def send_until_closed() -> None:
-        # Bounded, since it would go on for ever if the keys were lost.
-        for number in range(100_000):
+        # At the latest when the test ends, and with it the program in the terminal.
+        for number in itertools.count():
             ws.send(f"m{number}")
 
     flood = in_thread(send_until_closed)

@@ -40,6 +40,8 @@ PYTHON_FOLDERS = {
     "bindings/c/man": "",
     "benches/python": "tests/run:benches/python/programs",
     "benches/python/programs": "",
+    "benches/deflate": "tests/run:tests/interop",
+    "benches/deflate/servers": "",
 }
 # Programs whose names do not say that they are Python, with the folder of their modules.
 PYTHON_SCRIPTS = {

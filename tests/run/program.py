@@ -47,6 +47,10 @@ class Program:
         self._reader = threading.Thread(target=self._read_lines, daemon=True)
         self._reader.start()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def _read_lines(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:

@@ -12,6 +12,8 @@ use talkws::url::Url;
 use talkws::{DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, UpgradeOptions};
 use tungstenite::handshake::derive_accept_key;
 
+#[cfg(feature = "deflate")]
+use super::deflate_targets;
 use super::oracle::{MIN_LIMIT, compare, decode, pieces};
 
 /// Takes any bytes.
@@ -25,6 +27,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("client_handshake", client_handshake),
     #[cfg(feature = "tls")]
     ("wss_split", wss_split),
+    #[cfg(feature = "deflate")]
+    ("extension_header", deflate_targets::extension_header),
+    #[cfg(feature = "deflate")]
+    ("inflater", deflate_targets::inflater),
 ];
 
 /// Our decoder and tungstenite agree.
@@ -109,7 +115,7 @@ fn judge_request(rules: &Rules, bytes: &[u8], cuts: &[u8]) -> Verdict {
     let mut received = Vec::new();
     for (piece, _) in pieces(bytes, cuts) {
         received.extend_from_slice(piece);
-        match rules.read(&mut scan, &received) {
+        match rules.read(&mut scan, &received, None) {
             Progress::Incomplete => {}
             Progress::Refuse(refusal) => {
                 assert!((400..500).contains(&refusal.status), "{refusal:?}");
@@ -206,18 +212,29 @@ fn judge_response(choice: u8, bytes: &[u8], cuts: &[u8]) -> Verdict {
             // The keys of two handshakes differ, and nothing else may.
             Err(error) => return Verdict::No(error.to_string().replace(&accept, ACCEPT)),
             Ok(Some((size, answer))) => {
-                let (head, subprotocol) = match answer {
-                    Answer::Upgraded { head, subprotocol } => (head, Some(subprotocol)),
-                    Answer::Refused(head) => (head, None),
+                let (head, subprotocol, deflate) = match answer {
+                    Answer::Upgraded {
+                        head,
+                        subprotocol,
+                        deflate,
+                    } => (head, Some(subprotocol), deflate),
+                    Answer::Refused(head) => (head, None, None),
                 };
                 let status = check_response(&received[..size], &accept, subprotocol.as_ref());
+                if deflate.is_none() && subprotocol.is_some() {
+                    let mut extensions = head
+                        .headers()
+                        .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-extensions"));
+                    let is_nothing = |value: &[u8]| value.iter().all(|b| b" \t,".contains(b));
+                    assert!(extensions.all(|(_, value)| is_nothing(value)));
+                }
                 assert_eq!(head.status(), status);
                 let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
                 let mut parsed = httparse::Response::new(&mut lines);
                 let start = last_head(&received[..size]);
                 parsed.parse(&received[start..size]).unwrap();
                 assert_same_headers(head.headers(), parsed.headers);
-                return Verdict::Yes(size, format!("{status} {subprotocol:?}"));
+                return Verdict::Yes(size, format!("{status} {subprotocol:?} {deflate:?}"));
             }
         }
     }
@@ -236,8 +253,6 @@ fn check_response(heads: &[u8], accept: &str, subprotocol: Option<&Option<String
         assert!(has_token(response.headers, "upgrade", "websocket"));
         assert!(has_token(response.headers, "connection", "upgrade"));
         assert!(values(response.headers, "sec-websocket-accept").eq([accept.as_bytes()]));
-        let mut extensions = values(response.headers, "sec-websocket-extensions");
-        assert!(extensions.all(|value| value.iter().all(|byte| b" \t,".contains(byte))));
         let chosen = subprotocol.iter().map(|name| name.as_bytes());
         assert!(values(response.headers, "sec-websocket-protocol").eq(chosen));
     }
@@ -303,14 +318,14 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 /// An input, taken apart.
-struct Case<'a> {
-    choice: u8,
-    cuts: &'a [u8],
-    bytes: &'a [u8],
+pub struct Case<'a> {
+    pub choice: u8,
+    pub cuts: &'a [u8],
+    pub bytes: &'a [u8],
 }
 
 impl<'a> Case<'a> {
-    fn new(input: &'a [u8]) -> Option<Self> {
+    pub fn new(input: &'a [u8]) -> Option<Self> {
         let (&[choice, count], rest) = input.split_first_chunk()?;
         let (cuts, bytes) = rest.split_at_checked(usize::from(count % 16))?;
         Some(Case {
@@ -320,7 +335,7 @@ impl<'a> Case<'a> {
         })
     }
 
-    fn role(&self) -> Role {
+    pub fn role(&self) -> Role {
         match self.choice & 1 {
             0 => Role::Server,
             _ => Role::Client,

@@ -85,7 +85,7 @@ pub struct Head {
 
 impl Head {
     /// Reads a head up to its empty line, and no byte more.
-    fn read(stream: &mut impl BufRead) -> Head {
+    pub fn read(stream: &mut impl BufRead) -> Head {
         let mut line = || {
             let mut line = Vec::new();
             stream.read_until(b'\n', &mut line).unwrap();

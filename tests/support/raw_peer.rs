@@ -33,10 +33,17 @@ impl RawPeer {
     }
 
     pub fn client_of(options: &ListenOptions) -> (RawPeer, Connection) {
+        RawPeer::client_with(options, "")
+    }
+
+    /// One that asks with further headers, each of which ends its line.
+    pub fn client_with(options: &ListenOptions, headers: &str) -> (RawPeer, Connection) {
         let listener = options.listen("ws://127.0.0.1:0").unwrap();
         let mut stream = TcpStream::connect(listener.local_addr()).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.write_all(REQUEST).unwrap();
+        let request = REQUEST.strip_suffix(b"\r\n").unwrap();
+        let request = [request, headers.as_bytes(), b"\r\n"].concat();
+        stream.write_all(&request).unwrap();
         let server = listener
             .accept()
             .unwrap()
@@ -63,23 +70,18 @@ impl RawPeer {
     }
 
     pub fn server_of(options: &DialOptions) -> (RawPeer, Connection) {
+        RawPeer::server_with(options, "")
+    }
+
+    /// One that answers with further headers, each of which ends its line.
+    pub fn server_with(options: &DialOptions, headers: &str) -> (RawPeer, Connection) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let options = options.clone();
         let client = thread::spawn(move || options.dial(&url).unwrap());
-        let (mut stream, _) = listener.accept().unwrap();
+        let (stream, _) = listener.accept().unwrap();
         stream.set_nodelay(true).unwrap();
-        let head = String::from_utf8(read_head(&mut stream)).unwrap();
-        let key = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
-            .unwrap();
-        let accept = derive_accept_key(key.as_bytes());
-        let response = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
-        );
-        stream.write_all(response.as_bytes()).unwrap();
+        let stream = upgrade(stream, headers);
         (
             RawPeer {
                 stream,
@@ -173,6 +175,22 @@ impl RawPeer {
         self.stream.read_exact(&mut bytes).unwrap();
         bytes
     }
+}
+
+/// Answers a client's request with 101 and further headers, each of which ends its line.
+pub fn upgrade(mut stream: TcpStream, headers: &str) -> TcpStream {
+    let head = String::from_utf8(read_head(&mut stream)).unwrap();
+    let key = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
+        .unwrap();
+    let accept = derive_accept_key(key.as_bytes());
+    let response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{headers}\r\n"
+    );
+    stream.write_all(response.as_bytes()).unwrap();
+    stream
 }
 
 pub fn reset(stream: TcpStream) {

@@ -12,7 +12,9 @@ from server import announce
 
 
 def connect(url: str, stack: ExitStack) -> Link:
-    ws = stack.enter_context(talkws.connect(url, ping_interval=None, max_size=None))
+    ws = stack.enter_context(
+        talkws.connect(url, compression=None, ping_interval=None, max_size=None)
+    )
     return Link(ws.send, ws.recv)
 
 
@@ -23,7 +25,7 @@ def echo(ws: talkws.ServerConnection) -> None:
 
 def serve() -> int:
     with talkws.serve(
-        echo, "127.0.0.1", 0, ping_interval=None, max_size=None
+        echo, "127.0.0.1", 0, compression=None, ping_interval=None, max_size=None
     ) as server:
         announce(server.port)
         server.serve_forever()

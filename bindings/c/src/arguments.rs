@@ -1,6 +1,7 @@
 //! What C passes: texts, timeouts, pointers to fill.
 
 use std::ffi::{CStr, c_char};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use engine::Deadline;
@@ -90,6 +91,29 @@ pub(crate) fn milliseconds(timeout_ms: i64) -> Result<Option<Duration>, Failure>
             "timeout_ms is negative, and not WS_FOREVER (-1)",
         )),
     }
+}
+
+/// A duplicate of a descriptor, which stays the caller's until the call has succeeded: see
+/// [`close_descriptor`].
+pub(crate) fn descriptor(fd: i32) -> Result<OwnedFd, Failure> {
+    if fd < 0 {
+        return Err(Failure::argument("fd is negative"));
+    }
+    // SAFETY: not -1, and nothing but a call of the system is made with it, which says so when the
+    // number means nothing.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    let duplicate = borrowed.try_clone_to_owned();
+    duplicate.map_err(|_| Failure::argument("fd is no open descriptor, or there are none left"))
+}
+
+/// Closes the descriptor that the library has taken over.
+///
+/// # Safety
+///
+/// It is open, and nobody else's.
+pub(crate) unsafe fn close_descriptor(fd: i32) {
+    // SAFETY: promised by the caller of this function.
+    drop(unsafe { OwnedFd::from_raw_fd(fd) });
 }
 
 /// Where a result goes; it must be known before anything is tried.

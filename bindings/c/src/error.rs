@@ -17,7 +17,8 @@ use crate::status::{WS_BAD_HANDLE, WS_INTERNAL, WS_NOT_FOUND, ws_status};
 pub struct ws_error {
     /// What the call returned.
     pub status: i32,
-    /// With `WS_REFUSED` the server's HTTP status, such as 404; else 0.
+    /// With `WS_REFUSED` the server's HTTP status, such as 404, and with `WS_PROXY` that of a proxy
+    /// that speaks HTTP; else 0.
     pub http_status: i32,
     /// The close code that belongs to the end of a connection: the peer's with `WS_CLOSED`, this
     /// end's with `WS_PROTOCOL`, `WS_INVALID_UTF8` and `WS_TOO_BIG`, `WS_CLOSE_ABNORMAL` with

@@ -31,6 +31,10 @@ pub const WS_LOG_TRACE: i32 = 5;
 /// "talkws::server", `user` is what was given to `ws_set_log`. The texts are valid during the call.
 /// It is called by whichever thread has something to say, by several at once; what it does itself
 /// with the library is not logged. It must return.
+///
+/// It is called in the middle of what it hears of: there, to read from, write to or close that very
+/// connection, or to accept on or close that listener, may wait for ever. Leave that to another
+/// thread, or until the call has returned.
 #[allow(non_camel_case_types)]
 pub type ws_log_callback = Option<
     unsafe extern "C" fn(

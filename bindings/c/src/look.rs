@@ -393,17 +393,44 @@ pub unsafe extern "C" fn ws_subprotocol(
     unsafe { text(ws, name, err, look) }
 }
 
+/// What the two ends agreed upon for compressing messages (RFC 7692), such as
+/// "permessage-deflate; server_no_context_takeover; client_max_window_bits=12".
+///
+/// @param ws          a connection.
+/// @param parameters  where to put it.
+/// @param err         where to tell a failure, or NULL.
+/// @return            as `ws_request_path`, and `WS_NOT_FOUND`: none are compressed, or the client
+///                    waits for its answer yet.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_deflate_parameters(
+    ws: ws_conn,
+    parameters: *mut ws_message,
+    err: *mut ws_error,
+) -> ws_status {
+    let look = |conn: &Conn, text: &mut ws_message| {
+        let none = || Failure::NotFound("deflate: no messages are compressed");
+        let agreed = conn.look(|_| None, engine::Connection::deflate_parameters)?;
+        text.put(agreed.ok_or_else(none)?.to_string().as_bytes())
+    };
+    // SAFETY: the same is promised to this function.
+    unsafe { text(ws, parameters, err, look) }
+}
+
 fn put_address(address: Option<SocketAddr>, text: &mut ws_message) -> Result<(), Failure> {
     let unknown = Failure::NotFound("address: the system does not know it");
     text.put(address.ok_or(unknown)?.to_string().as_bytes())
 }
 
-/// The address of the other end, such as "192.0.2.1:50000" or "[2001:db8::1]:50000".
+/// The address of the other end, such as "192.0.2.1:50000" or "[2001:db8::1]:50000". On a server it is
+/// the client's, also when a proxy named it that is believed (`ws_options_trust_proxy`); the port is 0
+/// then if the proxy does not say.
 ///
 /// @param ws       a connection.
 /// @param address  where to put it.
 /// @param err      where to tell a failure, or NULL.
-/// @return         as `ws_request_path`, and `WS_NOT_FOUND`: the system does not know it.
+/// @return         as `ws_request_path`, and `WS_NOT_FOUND`: nobody knows it, as with a Unix socket.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -414,6 +441,32 @@ pub unsafe extern "C" fn ws_peer_address(
 ) -> ws_status {
     let look = |conn: &Conn, text: &mut ws_message| {
         let address = conn.look(engine::Request::peer_addr, engine::Connection::peer_addr)?;
+        put_address(address, text)
+    };
+    // SAFETY: the same is promised to this function.
+    unsafe { text(ws, address, err, look) }
+}
+
+/// The address of who is at the other end of the stream: that of `ws_peer_address`, or of the proxy
+/// before it, if that was believed (`ws_options_trust_proxy`).
+///
+/// @param ws       a connection.
+/// @param address  where to put it.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_peer_address`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_direct_peer_address(
+    ws: ws_conn,
+    address: *mut ws_message,
+    err: *mut ws_error,
+) -> ws_status {
+    let look = |conn: &Conn, text: &mut ws_message| {
+        let address = conn.look(
+            engine::Request::direct_peer_addr,
+            engine::Connection::direct_peer_addr,
+        )?;
         put_address(address, text)
     };
     // SAFETY: the same is promised to this function.

@@ -27,7 +27,7 @@ pub(crate) fn kind_number(kind: MessageKind) -> i32 {
 /// Begin with `ws_message msg = WS_MESSAGE_INIT;`, use it as often as you like, and give its memory
 /// back with one `ws_message_free`. A call that fails leaves it empty. What you do to `data`, `len`
 /// and `type` harms nothing: a parser may move `data` along. The fields after them are the
-/// library's.
+/// library's. A copy of it has the same memory: go on with one of the two, and forget the other.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct ws_message {

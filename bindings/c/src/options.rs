@@ -3,8 +3,10 @@
 //! A program holds a pointer that is never followed: it is a number of an entry in a table, and no
 //! number is given out twice, so that one that was freed, or made up, is an error and does no harm.
 
+pub mod deflate;
 pub mod handshake;
 pub mod limits;
+pub mod reach;
 pub mod sockets;
 pub mod tls;
 
@@ -14,7 +16,8 @@ use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::{
-    ClientTls, DialOptions, Error, ListenOptions, RefuseOptions, ServerTls, UpgradeOptions,
+    ClientTls, DeflateOptions, DialOptions, Error, ListenOptions, RefuseOptions, ServerTls,
+    UpgradeOptions,
 };
 use once_cell::sync::Lazy;
 
@@ -39,6 +42,9 @@ pub(crate) struct Choices {
     pub listen: ListenOptions,
     pub upgrade: UpgradeOptions,
     pub refuse: RefuseOptions,
+    /// How to compress; it is in `dial` and `listen` as well, unless `is_plain`.
+    pub deflate: DeflateOptions,
+    pub is_plain: bool,
     /// How many subprotocols were named: an upgrade takes one.
     pub subprotocols: usize,
     pub keeps_refusal: bool,

@@ -20,7 +20,9 @@ pub type ws_listener = u64;
 ///
 /// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
 ///                  served, others get 404; without a path all are. Port 0 takes a free one, which
-///                  `ws_port` tells.
+///                  `ws_port` tells. "ws+unix:///run/app.sock:/talk-to-server" listens on a Unix
+///                  socket: a file of that name is replaced when it is a socket on which nobody
+///                  listens any more, and closing the listener removes its own.
 /// @param options   what to choose, or NULL for the defaults.
 /// @param listener  where to put the listener, which you end with `ws_listener_close`.
 /// @param err       where to tell a failure, or NULL.
@@ -56,7 +58,81 @@ pub unsafe extern "C" fn ws_listen(
     unsafe { guard::call(err, body) }
 }
 
-/// The port on which a listener listens.
+/// Listens with a stream socket that listens already, and serves all paths.
+///
+/// @param fd        a listening stream socket of any family. With `WS_OK` it belongs to the library,
+///                  which may have given it another number and puts it into non-blocking mode; with
+///                  anything else it stays yours.
+/// @param options   what to choose, or NULL for the defaults.
+/// @param listener  where to put the listener, which you end with `ws_listener_close`.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`;
+///                  `WS_INVALID_ARGUMENT`: there is no such descriptor, or it does not listen;
+///                  `WS_IO`: it is no socket;
+///                  `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_listen_fd(
+    fd: i32,
+    options: *const ws_options,
+    listener: *mut ws_listener,
+    err: *mut ws_error,
+) -> ws_status {
+    let body = || {
+        let listener = arguments::output(listener, "listen: listener is NULL")?;
+        memory::check()?;
+        let choices = choices(options)?;
+        let socket = arguments::descriptor(fd)?;
+        let number = handles().add_listener(choices.listen().listen_on([socket])?)?;
+        // SAFETY: it is open, since it could be duplicated, and the caller gives it away.
+        unsafe { arguments::close_descriptor(fd) };
+        // SAFETY: not NULL, and the caller's to be written.
+        unsafe { listener.write(number) };
+        Ok(())
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, body) }
+}
+
+/// Listens on the sockets that systemd has opened for this process by a socket unit
+/// (sd_listen_fds(3)), and serves all paths. Each can be taken once.
+///
+/// @param name      only those of this name (FileDescriptorName=, which is that of the unit unless
+///                  given), or NULL for all.
+/// @param options   what to choose, or NULL for the defaults.
+/// @param listener  where to put the listener, which you end with `ws_listener_close`.
+/// @param err       where to tell a failure, or NULL.
+/// @return          as `ws_listen_fd`, and `WS_IO`: there are none.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_listen_systemd(
+    name: *const c_char,
+    options: *const ws_options,
+    listener: *mut ws_listener,
+    err: *mut ws_error,
+) -> ws_status {
+    let body = || {
+        let listener = arguments::output(listener, "listen: listener is NULL")?;
+        let name = if name.is_null() {
+            None
+        } else {
+            // SAFETY: the caller lends the text to this call.
+            Some(unsafe { arguments::text(name, "", "listen: name is not UTF-8")? })
+        };
+        memory::check()?;
+        let listener_of = choices(options)?.listen().listen_systemd(name)?;
+        let number = handles().add_listener(listener_of)?;
+        // SAFETY: not NULL, and the caller's to be written.
+        unsafe { listener.write(number) };
+        Ok(())
+    };
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe { guard::call(err, body) }
+}
+
+/// The port on which a listener listens; 0 for a Unix socket, which has none.
 ///
 /// @param listener  a listener.
 /// @param port      where to put the port, in the order of this machine's bytes.

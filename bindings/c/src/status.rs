@@ -58,9 +58,14 @@ pub const WS_INTERNAL: ws_status = -20;
 pub const WS_NOT_FOUND: ws_status = -21;
 /// A TLS session could not be made, such as with a server whose certificate is not trusted.
 pub const WS_TLS: ws_status = -22;
+/// The proxy does not connect to the server; see `ws_error.http_status` if it speaks HTTP.
+pub const WS_PROXY: ws_status = -23;
+/// The server redirects to where `ws_dial` does not go: to no WebSocket, from wss to ws, or on and
+/// on.
+pub const WS_REDIRECT: ws_status = -24;
 
 /// Every status, and what `ws_strerror` says of it.
-const TEXTS: [&CStr; 23] = [
+const TEXTS: [&CStr; 25] = [
     c"no error",
     c"invalid argument",
     c"bad handle: closed, of another kind, or never opened",
@@ -84,6 +89,8 @@ const TEXTS: [&CStr; 23] = [
     c"internal error of libtalkws",
     c"what was asked for is not there",
     c"no TLS session could be made",
+    c"the proxy does not connect to the server",
+    c"the server redirects to where this does not go",
 ];
 
 /// Names a status: a short text in English, for a message when there is no `ws_error`, which says
@@ -196,6 +203,21 @@ mod tests {
                     reason: "".into(),
                 },
             ),
+            (
+                WS_PROXY,
+                Error::Proxy {
+                    attempt: attempt(),
+                    reason: "".into(),
+                    refusal: None,
+                },
+            ),
+            (
+                WS_REDIRECT,
+                Error::Redirect {
+                    attempt: attempt(),
+                    reason: "".into(),
+                },
+            ),
         ];
         for (status, error) in table {
             assert_eq!(error.status(), status, "{error:?}");
@@ -210,10 +232,10 @@ mod tests {
         };
         assert_eq!(text(WS_OK), c"no error");
         assert_eq!(text(WS_INTERNAL), c"internal error of libtalkws");
-        for known in WS_TLS..=WS_OK {
+        for known in WS_REDIRECT..=WS_OK {
             assert_ne!(text(known), c"unknown status", "{known}");
         }
-        for unknown in [1, WS_TLS - 1, i32::MIN, i32::MAX] {
+        for unknown in [1, WS_REDIRECT - 1, i32::MIN, i32::MAX] {
             assert_eq!(text(unknown), c"unknown status", "{unknown}");
         }
     }

@@ -18,10 +18,18 @@ pub const WS_FEATURE_TLS: i32 = 1;
 pub const WS_FEATURE_DEFLATE: i32 = 2;
 /// Dialling through HTTP and SOCKS proxies.
 pub const WS_FEATURE_PROXY: i32 = 3;
-/// Unix sockets.
+/// Unix sockets: ws+unix:// URLs.
 pub const WS_FEATURE_UNIX_SOCKETS: i32 = 4;
 /// Pings for silent peers: see `ws_options_set_keepalive`.
 pub const WS_FEATURE_KEEPALIVE: i32 = 5;
+
+const BUILT_IN: &[(i32, bool)] = &[
+    (WS_FEATURE_TLS, cfg!(feature = "tls")),
+    (WS_FEATURE_DEFLATE, cfg!(feature = "deflate")),
+    (WS_FEATURE_PROXY, true),
+    (WS_FEATURE_UNIX_SOCKETS, true),
+    (WS_FEATURE_KEEPALIVE, true),
+];
 
 /// The version of the library that the program runs with, such as "0.1.0". `TALKWS_VERSION` is that
 /// of the header it was built with.
@@ -42,8 +50,5 @@ pub extern "C" fn ws_version() -> *const c_char {
 /// Threads: any, at any time. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn ws_has(feature: i32) -> i32 {
-    guard::or(0, || {
-        let has_tls = feature == WS_FEATURE_TLS && cfg!(feature = "tls");
-        Some(i32::from(has_tls || feature == WS_FEATURE_KEEPALIVE))
-    })
+    guard::or(0, || Some(i32::from(BUILT_IN.contains(&(feature, true)))))
 }

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::time::Duration;
 
-use engine::{Deadline, MessageKind};
+use engine::{Deadline, MessageKind, WriteOptions};
 
 use crate::arguments;
 use crate::connection::{with, ws_conn};
@@ -24,22 +24,26 @@ pub const WS_MORE: i32 = 0x100;
 /// sent. Once a part was, the message is accepted, which is `WS_OK`, and the rest leaves before
 /// anything else does: see `ws_pending` and `ws_flush`.
 pub const WS_DONTWAIT: i32 = 0x200;
+/// Or-ed into the type of a message that is written: do not compress it, such as a picture, which
+/// becomes no smaller. Of a message in parts, the first one decides. Without the flag a message is
+/// compressed if both ends agreed upon that and it is large enough: see `ws_deflate_parameters` and
+/// `ws_options_set_deflate_threshold`.
+pub const WS_NO_COMPRESS: i32 = 0x400;
 
 /// What the type of a message that is written says.
 struct Manner {
     kind: MessageKind,
-    more: bool,
-    deadline: Deadline,
+    options: WriteOptions,
 }
 
 impl Manner {
     fn of(r#type: i32) -> Result<Self, Failure> {
-        let kind = match r#type & !(WS_MORE | WS_DONTWAIT) {
+        let kind = match r#type & !(WS_MORE | WS_DONTWAIT | WS_NO_COMPRESS) {
             WS_TEXT => MessageKind::Text,
             WS_BINARY => MessageKind::Binary,
             _ => {
                 let reason = "write: type is neither WS_TEXT nor WS_BINARY, with or without \
-                              WS_MORE and WS_DONTWAIT";
+                              WS_MORE, WS_DONTWAIT and WS_NO_COMPRESS";
                 return Err(Failure::argument(reason));
             }
         };
@@ -48,11 +52,11 @@ impl Manner {
         } else {
             Deadline::NEVER
         };
-        Ok(Manner {
-            kind,
-            more: r#type & WS_MORE != 0,
-            deadline,
-        })
+        let options = WriteOptions::new()
+            .more(r#type & WS_MORE != 0)
+            .compress(r#type & WS_NO_COMPRESS == 0)
+            .deadline(deadline);
+        Ok(Manner { kind, options })
     }
 }
 
@@ -61,8 +65,8 @@ impl Manner {
 /// thread.
 ///
 /// @param ws    a connection. One that was accepted and not answered yet is upgraded first.
-/// @param type  `WS_TEXT`, whose data must be UTF-8, or `WS_BINARY`; with `| WS_MORE` or
-///              `| WS_DONTWAIT` or both.
+/// @param type  `WS_TEXT`, whose data must be UTF-8, or `WS_BINARY`; with any of `| WS_MORE`,
+///              `| WS_DONTWAIT` and `| WS_NO_COMPRESS`.
 /// @param data  the payload. It is not kept; NULL is fine when `len` is 0.
 /// @param len   its size in bytes, without a NUL that may follow it.
 /// @param err   where to tell a failure, or NULL.
@@ -92,12 +96,7 @@ pub unsafe extern "C" fn ws_write(
         // SAFETY: the caller lends `len` bytes at `data` to this call.
         let data = unsafe { arguments::bytes(data.cast(), len)? };
         with(ws, |connection| {
-            let written = if manner.more {
-                connection.write_more(manner.kind, data, manner.deadline)
-            } else {
-                connection.write_data(manner.kind, data, manner.deadline)
-            };
-            Ok(written?)
+            Ok(connection.write_with(manner.kind, data, manner.options)?)
         })
     };
     // SAFETY: `err` is NULL or the caller's.
@@ -137,12 +136,7 @@ pub unsafe extern "C" fn ws_write_part(
         let data = unsafe { arguments::bytes(data.cast(), len)? };
         let is_last = is_last != 0;
         with(ws, |connection| {
-            let written = if manner.more {
-                connection.write_part_more(manner.kind, data, is_last, manner.deadline)
-            } else {
-                connection.write_part(manner.kind, data, is_last, manner.deadline)
-            };
-            Ok(written?)
+            Ok(connection.write_part_with(manner.kind, data, is_last, manner.options)?)
         })
     };
     // SAFETY: `err` is NULL or the caller's.

@@ -6,7 +6,7 @@ const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/talkws.
 const RENEW: &str = "TALKWS_WRITE_HEADER=1 cargo test -p talkws-c --test header";
 
 /// In the order in which a program meets what they declare.
-const SOURCES: [&str; 21] = [
+const SOURCES: [&str; 23] = [
     "arguments",
     "version",
     "client",
@@ -25,6 +25,8 @@ const SOURCES: [&str; 21] = [
     "options",
     "options/handshake",
     "options/limits",
+    "options/deflate",
+    "options/reach",
     "options/sockets",
     "options/tls",
     "log",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use talkws::Deadline;
+use talkws::{Deadline, DeflateOptions, DialOptions, Forwarding, ListenOptions};
 
 /// Longer than any program runs, and no trouble for the clock when it is added to now.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -91,6 +91,81 @@ pub fn keepalive(
         return Err(PyValueError::new_err(text));
     }
     Ok(Some((interval, self::timeout("ping_timeout", timeout)?)))
+}
+
+/// How to compress: the fields of `Deflate` in `talkws.extensions.permessage_deflate`.
+pub type Deflate = (u8, u8, usize, bool, bool, u8, u8);
+
+/// Options of either kind.
+pub trait Compressing: Sized {
+    fn deflate(self, options: Option<DeflateOptions>) -> talkws::Result<Self>;
+}
+
+macro_rules! compressing {
+    ($options:ident) => {
+        impl Compressing for $options {
+            #[cfg(feature = "deflate")]
+            fn deflate(self, options: Option<DeflateOptions>) -> talkws::Result<Self> {
+                Ok($options::deflate(self, options))
+            }
+
+            /// What everybody asks for unless they say otherwise is no error.
+            #[cfg(not(feature = "deflate"))]
+            fn deflate(self, _options: Option<DeflateOptions>) -> talkws::Result<Self> {
+                Ok(self)
+            }
+        }
+    };
+}
+
+compressing!(DialOptions);
+compressing!(ListenOptions);
+
+/// Options that compress so, or not.
+pub fn compressing<T: Compressing>(options: T, deflate: Option<Deflate>) -> talkws::Result<T> {
+    let Some((level, memory_level, threshold, own_alone, peer_alone, own_bits, peer_bits)) =
+        deflate
+    else {
+        return options.deflate(None);
+    };
+    let deflate = DeflateOptions::new()
+        .level(level)?
+        .memory_level(memory_level)?
+        .threshold(threshold)
+        .own_no_context_takeover(own_alone)
+        .peer_no_context_takeover(peer_alone)
+        .own_max_window_bits(own_bits)?
+        .peer_max_window_bits(peer_bits)?;
+    options.deflate(Some(deflate))
+}
+
+/// How proxies say who their client is; needed if any are trusted, and only then.
+pub fn forwarding(name: Option<&str>, nobody_is_trusted: bool) -> PyResult<Option<Forwarding>> {
+    let forwarding = match name {
+        None => None,
+        Some("Forwarded") => Some(Forwarding::Forwarded),
+        Some("X-Forwarded-For") => Some(Forwarding::XForwardedFor),
+        Some("PROXY") => Some(Forwarding::ProxyProtocol),
+        Some(name) => {
+            let text =
+                format!("forwarding={name:?}: expected 'Forwarded', 'X-Forwarded-For' or 'PROXY'");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    if forwarding.is_none() != nobody_is_trusted {
+        let text = "trusted_proxies and forwarding: one makes no sense without the other";
+        return Err(PyValueError::new_err(text));
+    }
+    Ok(forwarding)
+}
+
+/// The permissions of a file.
+pub fn unix_mode(mode: u32) -> PyResult<u32> {
+    if mode > 0o777 {
+        let text = format!("unix_mode={mode:#o}: expected permissions, such as 0o660");
+        return Err(PyValueError::new_err(text));
+    }
+    Ok(mode)
 }
 
 /// A duplicate of a descriptor of Python's, which stays Python's.

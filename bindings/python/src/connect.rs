@@ -3,11 +3,12 @@
 use std::os::fd::RawFd;
 use std::sync::Mutex;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
-use talkws::{ClientTls, DialOptions};
+use pyo3::types::{PyBool, PyString};
+use talkws::{ClientTls, DialOptions, Error};
 
-use crate::arguments;
+use crate::arguments::{self, Deflate};
 use crate::connection::Open;
 use crate::error::{exception, to_python};
 use crate::tls::ClientTLS;
@@ -42,11 +43,14 @@ impl Dialled {
     origin,
     subprotocols,
     headers,
+    proxy,
+    max_redirects,
     open_timeout,
     close_timeout,
     keepalive,
     max_size,
     max_queue,
+    deflate,
 ))]
 #[allow(clippy::too_many_arguments)]
 pub fn dial(
@@ -58,26 +62,41 @@ pub fn dial(
     origin: Option<&Bound<'_, PyString>>,
     subprotocols: Option<&Bound<'_, PyAny>>,
     headers: Option<&Bound<'_, PyAny>>,
+    proxy: Proxy,
+    max_redirects: u32,
     open_timeout: Option<f64>,
     close_timeout: Option<f64>,
     keepalive: (Option<f64>, Option<f64>),
     max_size: Option<usize>,
     max_queue: Option<usize>,
+    deflate: Option<Deflate>,
 ) -> PyResult<Dialled> {
     let socket = descriptor.map(arguments::descriptor).transpose()?;
     let mut options = DialOptions::new()
         .timeout(arguments::timeout("open_timeout", open_timeout)?)
+        .max_redirects(max_redirects)
         .close_timeout(arguments::timeout("close_timeout", close_timeout)?)
         .max_message_size(arguments::max_size(max_size));
     if let Some((interval, timeout)) = arguments::keepalive(keepalive.0, keepalive.1)? {
         options = options.keepalive(interval, timeout);
     }
+    options = match proxy {
+        Proxy::None => options,
+        Proxy::Environment => options.proxy_from_env(),
+        Proxy::Url(url) => match options.proxy(&url) {
+            Err(Error::InvalidUrl { url, reason }) => {
+                return Err(exception(py, "InvalidProxy", (url, reason.as_ref())));
+            }
+            options => options.map_err(|error| to_python(py, &error))?,
+        },
+    };
     let raised = |error| to_python(py, &error);
     let mut tls = tls.map_or_else(ClientTls::new, |tls| tls.0.clone());
     if let Some(name) = server_hostname {
         tls = tls.server_name(name).map_err(raised)?;
     }
     options = options.tls(tls);
+    options = arguments::compressing(options, deflate).map_err(raised)?;
     for (name, value) in arguments::headers(headers)? {
         options = options.header(&name, value).map_err(raised)?;
     }
@@ -94,4 +113,29 @@ pub fn dial(
     })?;
     let open = Open::new(dialled.map_err(raised)?, max_queue.unwrap_or(usize::MAX));
     Ok(Dialled(Mutex::new(Some(open))))
+}
+
+/// The argument ``proxy``.
+pub enum Proxy {
+    None,
+    Environment,
+    Url(String),
+}
+
+impl FromPyObject<'_, '_> for Proxy {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        if value.is_none() {
+            return Ok(Proxy::None);
+        }
+        if let Ok(text) = value.cast::<PyString>() {
+            return Ok(Proxy::Url(text.to_cow()?.into_owned()));
+        }
+        if value.cast::<PyBool>().is_ok_and(|value| value.is_true()) {
+            return Ok(Proxy::Environment);
+        }
+        let expected = "proxy: expected True for that of the environment, a str, or None";
+        Err(PyTypeError::new_err(expected))
+    }
 }

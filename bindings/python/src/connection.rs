@@ -8,7 +8,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use talkws::{CloseCode, Deadline, Error, UpgradeOptions};
+use talkws::{CloseCode, Deadline, Error, UpgradeOptions, WriteOptions};
 
 use crate::connect::Dialled;
 use crate::error::{exception, to_python};
@@ -36,6 +36,7 @@ pub struct Open {
     /// Asked for once, since the system forgets them when the connection ends.
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
+    direct_remote: Option<SocketAddr>,
 }
 
 impl Open {
@@ -43,6 +44,7 @@ impl Open {
         Open {
             local: core.local_addr(),
             remote: core.peer_addr(),
+            direct_remote: core.direct_peer_addr(),
             core,
             max_queue,
         }
@@ -133,7 +135,7 @@ impl Connection {
         };
         let pending = pending.get();
         let options: UpgradeOptions = PendingConnection::upgrade_options(py, subprotocol, headers)?;
-        let request = pending.take(py, "upgrade")?;
+        let request = pending.take_to_upgrade(py, &options)?;
         let upgrade = |deadline| request.upgrade_within(options, deadline);
         let core = wait_or_give_up(py, upgrade)?.map_err(raised)?;
         // The request is taken once, so this is set once.
@@ -154,13 +156,16 @@ impl Connection {
     ///     message: What to send.
     ///     text: ``True`` sends bytes, which must be UTF-8, as text; ``False`` sends ``str`` as
     ///         binary.
+    ///     compress: ``False`` sends it as it is, also when both ends agreed to compress: a picture
+    ///         becomes no smaller.
     ///
     /// Raises:
     ///     ConnectionClosed: If the connection is closed.
     ///     TypeError: If ``message`` is nothing that can be sent.
-    #[pyo3(signature = (message, text = None))]
-    fn send(&self, message: &Bound<'_, PyAny>, text: Option<bool>) -> PyResult<()> {
-        sending::send(self, message, text)
+    #[pyo3(signature = (message, text = None, *, compress = true))]
+    fn send(&self, message: &Bound<'_, PyAny>, text: Option<bool>, compress: bool) -> PyResult<()> {
+        let options = WriteOptions::new().compress(compress);
+        sending::send(self, message, text, options)
     }
 
     /// Wait for the next message: ``str`` for text, ``bytes`` for binary.
@@ -339,6 +344,17 @@ impl Connection {
         self.open.get()?.core.subprotocol()
     }
 
+    /// What was agreed upon for compressing: the fields of `DeflateParameters`.
+    fn _deflate_parameters(&self) -> Option<(bool, bool, u8, u8)> {
+        let agreed = self.open.get()?.core.deflate_parameters()?;
+        Some((
+            agreed.server_no_context_takeover,
+            agreed.client_no_context_takeover,
+            agreed.server_max_window_bits,
+            agreed.client_max_window_bits,
+        ))
+    }
+
     /// The request that opened the connection: a client's own, or that which the server got.
     #[getter]
     fn request(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -379,10 +395,17 @@ impl Connection {
     }
 
     /// The address of the other end, as ``socket.getpeername()`` gives it; ``None`` for a Unix
-    /// socket.
+    /// socket. On a server it is the client's, also when a proxy that is trusted came between.
     #[getter]
     fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         handshake::address(py, self.remote())
+    }
+
+    /// The address of who is at the other end of the stream: that of :attr:`remote_address`, or of a
+    /// proxy before it that is trusted.
+    #[getter]
+    fn direct_remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        handshake::address(py, self.direct_remote())
     }
 
     fn __enter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -442,6 +465,13 @@ impl Connection {
         match (self.open.get(), &self.pending) {
             (Some(open), _) => open.remote,
             (None, pending) => pending.as_ref()?.get().remote,
+        }
+    }
+
+    fn direct_remote(&self) -> Option<SocketAddr> {
+        match (self.open.get(), &self.pending) {
+            (Some(open), _) => open.direct_remote,
+            (None, pending) => pending.as_ref()?.get().direct_remote,
         }
     }
 }

@@ -44,6 +44,15 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         Error::Tls { .. } => tls_error(py, &text),
         Error::Handshake { .. } => exception(py, "InvalidMessage", (text,)),
         Error::NoSubprotocol { .. } => exception(py, "NegotiationError", (text,)),
+        Error::Proxy {
+            refusal: Some(refusal),
+            ..
+        } => match handshake::response(py, refusal.head(), refusal.body()) {
+            Ok(response) => exception(py, "InvalidProxyStatus", (response, text)),
+            Err(error) => error,
+        },
+        Error::Proxy { .. } => exception(py, "ProxyError", (text,)),
+        Error::Redirect { .. } => exception(py, "SecurityError", (text,)),
         Error::ConnectionLost {
             reason,
             source: Some(source),

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use talkws::{Deadline, Error, ListenOptions, OriginRule};
 
-use crate::arguments;
+use crate::arguments::{self, Deflate};
 use crate::error::to_python;
 use crate::log;
 use crate::pending::PendingConnection;
@@ -29,11 +29,16 @@ const SAME_HOST: &str = "same-host";
     subprotocols,
     require_subprotocol,
     plain_requests,
+    unix_mode,
+    trusted_proxies,
+    forwarding,
+    systemd,
     open_timeout,
     close_timeout,
     keepalive,
     max_size,
     max_queue,
+    deflate,
 ))]
 #[allow(clippy::too_many_arguments)]
 pub fn listen(
@@ -45,11 +50,16 @@ pub fn listen(
     subprotocols: Option<&Bound<'_, PyAny>>,
     require_subprotocol: bool,
     plain_requests: bool,
+    unix_mode: Option<u32>,
+    trusted_proxies: Option<&Bound<'_, PyAny>>,
+    forwarding: Option<&str>,
+    systemd: Option<(Option<String>,)>,
     open_timeout: Option<f64>,
     close_timeout: Option<f64>,
     keepalive: (Option<f64>, Option<f64>),
     max_size: Option<usize>,
     max_queue: Option<usize>,
+    deflate: Option<Deflate>,
 ) -> PyResult<Listener> {
     let own = |descriptors: Vec<RawFd>| -> PyResult<Vec<_>> {
         descriptors.into_iter().map(arguments::descriptor).collect()
@@ -67,6 +77,15 @@ pub fn listen(
     if let Some((interval, timeout)) = arguments::keepalive(keepalive.0, keepalive.1)? {
         options = options.keepalive(interval, timeout);
     }
+    options = arguments::compressing(options, deflate).map_err(raised)?;
+    let trusted = arguments::strings("trusted_proxies", trusted_proxies)?;
+    let tells = arguments::forwarding(forwarding, trusted.is_empty())?;
+    for (network, tells) in trusted.iter().zip(tells.into_iter().cycle()) {
+        options = options.trust_proxy(network, tells).map_err(raised)?;
+    }
+    if let Some(mode) = unix_mode {
+        options = options.unix_mode(arguments::unix_mode(mode)?);
+    }
     for name in arguments::strings("subprotocols", subprotocols)? {
         options = options.subprotocol(&name).map_err(raised)?;
     }
@@ -76,7 +95,10 @@ pub fn listen(
     // Waits for a name to be resolved, if the host is one.
     let listened = py.detach(|| match sockets {
         Some(sockets) => options.listen_on(sockets),
-        None => options.listen(url),
+        None => match systemd {
+            Some((name,)) => options.listen_systemd(name.as_deref()),
+            None => options.listen(url),
+        },
     });
     let core = listened.map_err(raised)?;
     log::deliver(py)?;
@@ -170,7 +192,7 @@ impl Listener {
         self.core.url()
     }
 
-    /// The port that is listened on.
+    /// The port that is listened on; 0 for a Unix socket.
     #[getter]
     fn port(&self) -> u16 {
         self.core.local_addr().port()

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 /// News that nobody has fetched; past that the oldest go.
@@ -70,7 +71,7 @@ pub fn keep() {
     }
 }
 
-/// Tells Python what has happened.
+/// Tells Python what has happened. Only what is no `Exception`, such as Ctrl-C, comes out of it.
 pub fn deliver(py: Python<'_>) -> PyResult<()> {
     if !HAS_NEWS.load(Ordering::Relaxed) {
         return Ok(());
@@ -91,7 +92,15 @@ pub fn deliver(py: Python<'_>) -> PyResult<()> {
             Level::Debug | Level::Trace => 10,
         };
         let logger = logging.call_method1("getLogger", (logger,))?;
-        logger.call_method1("log", (number, "%s", text))?;
+        let told = logger.call_method1("log", (number, "%s", text));
+        match told {
+            // The call that these news wait for has a result, which must not be lost because a
+            // filter, say, cannot do its work.
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                error.write_unraisable(py, Some(&logger));
+            }
+            told => drop(told?),
+        }
     }
     Ok(())
 }

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Mutex, MutexGuard};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
-use talkws::{RefuseOptions, RequestHead, TlsInfo, UpgradeOptions};
+use talkws::{RefuseOptions, Request, RequestHead, TlsInfo, UpgradeOptions};
 
 use crate::arguments;
 use crate::error::{exception, to_python};
@@ -27,27 +28,29 @@ pub struct PendingConnection {
     tls: Option<TlsInfo>,
     pub local: Option<SocketAddr>,
     pub remote: Option<SocketAddr>,
+    pub direct_remote: Option<SocketAddr>,
     pub max_queue: usize,
     /// Gone once it is answered.
-    waiting: Mutex<Option<talkws::Request>>,
+    waiting: Mutex<Option<Request>>,
     request: PyOnceLock<Py<PyAny>>,
 }
 
 impl PendingConnection {
-    pub fn new(request: talkws::Request, max_queue: usize) -> Self {
+    pub fn new(request: Request, max_queue: usize) -> Self {
         PendingConnection {
             head: request.head().clone(),
             is_upgrade: request.is_upgrade(),
             tls: request.tls(),
             local: request.local_addr(),
             remote: request.peer_addr(),
+            direct_remote: request.direct_peer_addr(),
             max_queue,
             waiting: Mutex::new(Some(request)),
             request: PyOnceLock::new(),
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Option<talkws::Request>> {
+    fn waiting(&self) -> MutexGuard<'_, Option<Request>> {
         self.waiting
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -57,10 +60,19 @@ impl PendingConnection {
         self.waiting().is_some()
     }
 
-    /// The request, to be answered.
-    pub fn take(&self, py: Python<'_>, attempt: &str) -> PyResult<talkws::Request> {
-        let waiting = self.waiting().take();
-        waiting.ok_or_else(|| answered(py, attempt))
+    /// The request, to be upgraded: it stays here when the options do not fit it.
+    pub fn take_to_upgrade(&self, py: Python<'_>, options: &UpgradeOptions) -> PyResult<Request> {
+        let taken = {
+            let mut waiting = self.waiting();
+            let checked = waiting
+                .as_ref()
+                .map(|request| request.check_upgrade(options));
+            checked.transpose().map(|_| waiting.take())
+        };
+        // Exceptions are made by Python, in which other threads may run, and ask for the lock.
+        taken
+            .map_err(|error| to_python(py, &error))?
+            .ok_or_else(|| answered(py, "upgrade"))
     }
 
     pub fn tls(&self) -> Option<TlsInfo> {
@@ -68,10 +80,8 @@ impl PendingConnection {
     }
 
     pub fn descriptor(&self, py: Python<'_>) -> PyResult<RawFd> {
-        match &*self.waiting() {
-            Some(request) => Ok(request.as_raw_fd()),
-            None => Err(answered(py, "fileno")),
-        }
+        let descriptor = self.waiting().as_ref().map(Request::as_raw_fd);
+        descriptor.ok_or_else(|| answered(py, "fileno"))
     }
 
     /// What an upgrade says.
@@ -115,6 +125,8 @@ impl PendingConnection {
     /// Raises:
     ///     OSError: If the client has gone.
     ///     InvalidState: If it was answered before.
+    ///     ValueError: If the client does not offer ``subprotocol``, or a header cannot be. It still
+    ///         waits for an answer then.
     #[pyo3(signature = (*, subprotocol = None, additional_headers = None))]
     fn upgrade<'py>(
         this: &Bound<'py, Self>,
@@ -141,6 +153,7 @@ impl PendingConnection {
     ///
     /// Raises:
     ///     InvalidState: If it was answered before.
+    ///     ValueError: If ``status`` or a header cannot be. It still waits for an answer then.
     #[pyo3(signature = (status, body = None, *, additional_headers = None))]
     fn refuse(
         &self,
@@ -158,9 +171,16 @@ impl PendingConnection {
         for (name, value) in arguments::headers(additional_headers)? {
             options = options.header(&name, value).map_err(raised)?;
         }
-        let request = self.take(py, "refuse")?;
-        // What is no status at all is told by the core, as any other that is out of range.
-        let status = u16::try_from(status).unwrap_or(0);
+        // Here too, since the core takes the request along when it says no.
+        let status = u16::try_from(status)
+            .ok()
+            .filter(|status| (200..=599).contains(status))
+            .ok_or_else(|| {
+                let text = format!("refuse with {status}: use an HTTP status from 200 to 599");
+                PyValueError::new_err(text)
+            })?;
+        let request = self.waiting().take();
+        let request = request.ok_or_else(|| answered(py, "refuse"))?;
         py.detach(|| request.refuse_with(status, body, options))
             .map_err(raised)
     }
@@ -173,10 +193,9 @@ impl PendingConnection {
         headers: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let options = Self::upgrade_options(py, subprotocol, headers)?;
-        let head = match &*self.waiting() {
-            Some(request) => request.upgrade_response(&options),
-            None => return Err(answered(py, "upgrade")),
-        };
+        let of_request = |request: &Request| request.upgrade_response(&options);
+        let head = self.waiting().as_ref().map(of_request);
+        let head = head.ok_or_else(|| answered(py, "upgrade"))?;
         handshake::response(py, &head.map_err(|error| to_python(py, &error))?, b"")
     }
 
@@ -229,10 +248,17 @@ impl PendingConnection {
         self.head.header("origin")
     }
 
-    /// The client's address, as ``socket.getpeername()`` gives it.
+    /// The client's address, as ``socket.getpeername()`` gives it, also when a proxy that is trusted
+    /// came between.
     #[getter]
     fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         handshake::address(py, self.remote)
+    }
+
+    /// The address of who has connected: the client, or a proxy.
+    #[getter]
+    fn direct_remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        handshake::address(py, self.direct_remote)
     }
 
     fn __repr__(&self) -> String {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyMapping, PyString};
-use talkws::{Deadline, MessageKind};
+use talkws::{Deadline, MessageKind, WriteOptions};
 
 use crate::connection::{Connection, Open};
 use crate::payload::Payload;
@@ -16,11 +16,12 @@ pub fn send(
     connection: &Connection,
     message: &Bound<'_, PyAny>,
     text: Option<bool>,
+    options: WriteOptions,
 ) -> PyResult<()> {
     let open = connection.open(message.py())?;
     match Payload::new(message, text)? {
-        Some(payload) => send_whole(connection, open, message.py(), &payload),
-        None => send_parts(connection, open, message, text),
+        Some(payload) => send_whole(connection, open, message.py(), &payload, options),
+        None => send_parts(connection, open, message, text, options),
     }
 }
 
@@ -29,9 +30,10 @@ fn send_whole(
     open: &Open,
     py: Python<'_>,
     payload: &Payload<'_>,
+    options: WriteOptions,
 ) -> PyResult<()> {
     let (kind, data) = (payload.kind, payload.as_bytes());
-    let write = |deadline| open.core.write_data(kind, data, deadline);
+    let write = |deadline| open.core.write_with(kind, data, options.deadline(deadline));
     send_all(connection, open, py, write)
 }
 
@@ -42,6 +44,7 @@ fn send_parts(
     open: &Open,
     message: &Bound<'_, PyAny>,
     text: Option<bool>,
+    options: WriteOptions,
 ) -> PyResult<()> {
     let py = message.py();
     if message.cast::<PyMapping>().is_ok() {
@@ -55,7 +58,7 @@ fn send_parts(
         )));
     };
     let mut begun = None;
-    let sent = send_each(connection, open, &parts, text, &mut begun);
+    let sent = send_each(connection, open, &parts, text, options, &mut begun);
     let Err(error) = sent else { return Ok(()) };
     if begun.is_some() && open.core.is_open() {
         // The message can be neither finished nor taken back.
@@ -75,6 +78,7 @@ fn send_each(
     open: &Open,
     parts: &Bound<'_, PyIterator>,
     text: Option<bool>,
+    options: WriteOptions,
     begun: &mut Option<(MessageKind, bool)>,
 ) -> PyResult<()> {
     let py = parts.py();
@@ -89,7 +93,8 @@ fn send_each(
         let (kind, data) = (payload.kind, payload.as_bytes());
         let is_taken = AtomicBool::new(false);
         let write = |deadline| {
-            open.core.write_part(kind, data, false, deadline)?;
+            let options = options.deadline(deadline);
+            open.core.write_part_with(kind, data, false, options)?;
             is_taken.store(true, Ordering::Relaxed);
             Ok(())
         };

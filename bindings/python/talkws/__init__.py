@@ -100,6 +100,9 @@ from .exceptions import (
     TooManyHeaders,
     WebSocketException,
 )
+from .extensions.permessage_deflate import (
+    DeflateParameters,
+)
 from .handshake import (
     Request,
     Response,
@@ -111,6 +114,7 @@ from .headers import (
 )
 from .listener import (
     listen,
+    listen_systemd,
 )
 from .server import (
     Server,
@@ -142,6 +146,7 @@ __all__ = [
     "ConnectionClosedOK",
     "Data",
     "DataLike",
+    "DeflateParameters",
     "DuplicateParameter",
     "HeaderLineTooLong",
     "Headers",
@@ -194,6 +199,7 @@ __all__ = [
     "basic_auth",
     "connect",
     "listen",
+    "listen_systemd",
     "reconnect",
     "serve",
     "unix_connect",

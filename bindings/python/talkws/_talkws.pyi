@@ -7,11 +7,12 @@ from typing import Any, Literal, final, overload
 
 from typing_extensions import Buffer, Self, disjoint_base
 
+from .extensions.permessage_deflate import Deflate
 from .handshake import Request, Response
 from .headers import Headers, HeadersLike
 from .server import ServerConnection
 from .tls import TLSInfo
-from .typing import Data, DataLike, Message
+from .typing import Data, DataLike, Forwarding, Message
 
 __all__ = [
     "ClientTLS",
@@ -43,7 +44,10 @@ class Connection:
         self, buffer: Buffer, timeout: float | None
     ) -> tuple[int, bool, bool]: ...
     def _state(self) -> int: ...
-    def send(self, message: Message, text: bool | None = None) -> None: ...
+    def _deflate_parameters(self) -> tuple[bool, bool, int, int] | None: ...
+    def send(
+        self, message: Message, text: bool | None = None, *, compress: bool = True
+    ) -> None: ...
     @overload
     def recv(self, timeout: float | None, decode: Literal[True]) -> str: ...
     @overload
@@ -83,6 +87,8 @@ class Connection:
     def local_address(self) -> Any: ...
     @property
     def remote_address(self) -> Any: ...
+    @property
+    def direct_remote_address(self) -> Any: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -138,6 +144,8 @@ class PendingConnection:
     def origin(self) -> str | None: ...
     @property
     def remote_address(self) -> Any: ...
+    @property
+    def direct_remote_address(self) -> Any: ...
 
 @final
 class Listener:
@@ -196,11 +204,14 @@ def dial(
     origin: str | None,
     subprotocols: Sequence[str] | None,
     headers: HeadersLike | None,
+    proxy: str | Literal[True] | None,
+    max_redirects: int,
     open_timeout: float | None,
     close_timeout: float | None,
     keepalive: tuple[float | None, float | None],
     max_size: int | None,
     max_queue: int | None,
+    deflate: Deflate | None,
 ) -> Dialled: ...
 def listen(
     url: str,
@@ -211,11 +222,16 @@ def listen(
     subprotocols: Sequence[str] | None,
     require_subprotocol: bool,
     plain_requests: bool,
+    unix_mode: int | None,
+    trusted_proxies: Sequence[str] | None,
+    forwarding: Forwarding | None,
+    systemd: tuple[str | None] | None,
     open_timeout: float | None,
     close_timeout: float | None,
     keepalive: tuple[float | None, float | None],
     max_size: int | None,
     max_queue: int | None,
+    deflate: Deflate | None,
 ) -> Listener: ...
 def check_close(code: int, reason: str) -> None: ...
 def listen_to_core() -> None: ...

@@ -17,8 +17,16 @@ from urllib.parse import urlsplit
 from . import _talkws
 from .connection import Connection
 from .exceptions import InvalidMessage, InvalidStatus
+from .extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from .headers import Headers, HeadersLike
-from .options import MaxQueue, MaxSize, max_queue_of, max_size_of, refuse_unsupported
+from .options import (
+    MaxQueue,
+    MaxSize,
+    deflate_of,
+    max_queue_of,
+    max_size_of,
+    refuse_unsupported,
+)
 from .tls import ClientSSL, client_tls_of
 from .typing import LoggerLike, PathLike
 
@@ -68,6 +76,7 @@ def connect(
     proxy: str | Literal[True] | None = ...,
     proxy_ssl: ssl_module.SSLContext | None = ...,
     proxy_server_hostname: str | None = ...,
+    max_redirects: int = ...,
     open_timeout: float | None = ...,
     ping_interval: float | None = ...,
     ping_timeout: float | None = ...,
@@ -88,12 +97,13 @@ def connect(
     origin: str | None = None,
     extensions: Sequence[Any] | None = None,
     subprotocols: Sequence[str] | None = None,
-    compression: str | None = None,
+    compression: str | None = "deflate",
     additional_headers: HeadersLike | None = None,
     user_agent_header: str | None = USER_AGENT,
-    proxy: str | Literal[True] | None = None,
+    proxy: str | Literal[True] | None = True,
     proxy_ssl: ssl_module.SSLContext | None = None,
     proxy_server_hostname: str | None = None,
+    max_redirects: int = 10,
     open_timeout: float | None = 10.0,
     ping_interval: float | None = 20.0,
     ping_timeout: float | None = 20.0,
@@ -114,7 +124,9 @@ def connect(
             print(ws.recv())
 
     Args:
-        uri: Where to connect.
+        uri: Where to connect. ``ws+unix:///run/app.sock:/path`` is a Unix socket, and
+            ``ws+unix:@name:/path`` an abstract one, on Linux. User and password, as in
+            ``ws://user:password@host/``, are sent as basic authentication, and shown nowhere.
         sock: A socket that is connected already, which the connection takes over: it
             is closed here. ``uri`` is what the request asks for all the same.
         ssl: How to speak TLS with the server of a ``wss`` URI: a :class:`ClientTLS`; or what
@@ -125,9 +137,21 @@ def connect(
             the host of ``uri``.
         origin: Value of the ``Origin`` header, as a browser sends it.
         subprotocols: Subprotocols to offer, the preferred one first.
-        compression: ``None``: not there yet.
+        extensions: A ``ClientPerMessageDeflateFactory`` of
+            :mod:`talkws.extensions.permessage_deflate`, which says how to compress.
+        compression: ``"deflate"`` compresses messages from 256 bytes on, if the server agrees;
+            ``None`` none, unless ``extensions`` say so.
         additional_headers: Headers to add to the request.
         user_agent_header: What the client calls itself. ``None`` says nothing.
+        proxy: ``True``: that of the environment, on every system: ``ws_proxy``, ``socks_proxy``,
+            ``https_proxy``, ``http_proxy`` and ``all_proxy``, the first of them that is there (for
+            ``wss`` the first is ``wss_proxy``, and ``http_proxy`` does not count), unless
+            ``no_proxy`` excepts the host. ``None``: none. Or its URL, such as
+            ``http://user:password@proxy.example:3128``, ``socks5://...``, or ``socks5h://...`` for one
+            that resolves the host's name. Unix sockets and ``sock`` need none.
+        max_redirects: How many redirects are followed, one after the other. To another origin go
+            neither credentials of ``uri`` nor the headers ``Authorization`` and ``Cookie``. ``0``
+            follows none: they raise :exc:`InvalidStatus`. A ``sock`` leads nowhere else.
         open_timeout: Seconds for all of it: resolving the name, connecting, and the handshake.
             ``None`` waits for ever.
         ping_interval: Seconds of silence after which a Ping is sent. ``None`` sends none.
@@ -144,13 +168,16 @@ def connect(
         kwargs: What else :func:`socket.create_connection` takes: ``source_address`` to connect
             from, ``address`` to connect to instead of the host and port of ``uri``.
 
-    ``extensions``, ``proxy``, ``proxy_ssl`` and ``proxy_server_hostname`` are not there yet, and
+    ``proxy_ssl`` and ``proxy_server_hostname`` are not there yet, and
     say so.
 
     Raises:
         InvalidURI: If ``uri`` is not a URI of a WebSocket.
         InvalidStatus: If the server refuses; the exception holds its answer.
         InvalidHandshake: If the server's answer breaks the rules of the opening handshake.
+        InvalidProxy: If ``proxy`` is not the URL of a proxy.
+        ProxyError: If the proxy does not connect; :exc:`InvalidProxyStatus` holds its answer.
+        SecurityError: If there are too many redirects, or one from ``wss`` to ``ws``.
         OSError: If the network fails. ``ssl.SSLError`` is one: if there is no TLS session, such
             as with a server whose certificate is not trusted.
         TimeoutError: If ``open_timeout`` passes.
@@ -171,6 +198,7 @@ def connect(
             proxy=proxy,
             proxy_ssl=proxy_ssl,
             proxy_server_hostname=proxy_server_hostname,
+            max_redirects=max_redirects,
             open_timeout=open_timeout,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
@@ -182,12 +210,10 @@ def connect(
             **kwargs,
         )
     refuse_unsupported(
-        extensions=extensions,
-        compression=compression,
-        proxy=proxy,
         proxy_ssl=proxy_ssl,
         proxy_server_hostname=proxy_server_hostname,
     )
+    deflate = deflate_of(compression, extensions, ClientPerMessageDeflateFactory)
     headers = Headers(additional_headers or ())
     if user_agent_header is not None:
         headers.setdefault("User-Agent", user_agent_header)
@@ -196,6 +222,9 @@ def connect(
             "sock: an SSLSocket has made its TLS session already; pass the socket below it, and"
             " a wss URI"
         )
+    if isinstance(proxy, str) and (sock is not None or kwargs):
+        given = "sock" if sock is not None else ", ".join(kwargs)
+        raise ValueError(f"connect: {given} and a proxy exclude each other")
     message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)
     tls = client_tls_of(ssl)
     _talkws.listen_to_core()
@@ -215,11 +244,14 @@ def connect(
             origin=origin,
             subprotocols=subprotocols,
             headers=headers,
+            proxy=proxy,
+            max_redirects=max_redirects,
             open_timeout=open_timeout,
             close_timeout=close_timeout,
             keepalive=(ping_interval, ping_timeout),
             max_size=message_limit,
             max_queue=queue_limit,
+            deflate=deflate,
         )
     finally:
         # The connection has a descriptor of its own.

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Literal, NamedTuple, overload
 
 from . import _talkws
+from .extensions.permessage_deflate import DeflateParameters
 from .typing import Buffer, Data, LoggerLike
 
 __all__ = ["Connection", "Part", "State"]
@@ -87,6 +88,14 @@ class Connection(_talkws.Connection):
         Programs seldom need it: a call on a connection that has ended says so.
         """
         return State(self._state())
+
+    @property
+    def deflate_parameters(self) -> DeflateParameters | None:
+        """What the two ends agreed upon for compressing messages (permessage-deflate, RFC 7692);
+        ``None`` when none are compressed, or not yet.
+        """
+        agreed = self._deflate_parameters()
+        return None if agreed is None else DeflateParameters(*agreed)
 
     @overload
     def recv_streaming(self, decode: Literal[True]) -> Iterator[str]: ...

@@ -41,9 +41,10 @@
 of the :exc:`ConnectionClosedError` that ends the connection for it.
 
 The names are those of ``websockets.exceptions``, so that programs may go on to catch them. Those
-of proxies and extensions, and the finer ones below :exc:`SecurityError` and :exc:`InvalidHeader`,
-are for programs to raise: talkws itself says :exc:`InvalidMessage` of an answer that breaks the
-rules, and a server answers such a request without telling the program.
+of extensions, and the finer ones below :exc:`SecurityError` and :exc:`InvalidHeader`, are for
+programs to raise: talkws itself says :exc:`InvalidMessage` of an answer that breaks the rules,
+:exc:`SecurityError` of a redirect that is not followed, and a server answers a request that breaks
+the rules without telling the program.
 """
 
 from __future__ import annotations
@@ -219,11 +220,12 @@ class InvalidProxyStatus(ProxyError):
         response: The proxy's answer.
     """
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, message: str = "") -> None:
         self.response = response
+        self._message = message
 
     def __str__(self) -> str:
-        return f"proxy answered {self.response.status_code}"
+        return self._message or f"proxy answered {self.response.status_code}"
 
 
 class InvalidMessage(InvalidHandshake):

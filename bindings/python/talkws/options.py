@@ -5,19 +5,30 @@ None is ignored: whoever passes one learns why it cannot be, and what to do inst
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Optional, Union
 
-__all__ = ["MaxQueue", "MaxSize", "max_queue_of", "max_size_of", "refuse_unsupported"]
+from .extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
+    Deflate,
+    ServerPerMessageDeflateFactory,
+)
+
+__all__ = [
+    "MaxQueue",
+    "MaxSize",
+    "deflate_of",
+    "max_queue_of",
+    "max_size_of",
+    "refuse_unsupported",
+]
 
 MaxSize = Union[int, None, tuple[Optional[int], Optional[int]]]
 MaxQueue = Union[int, None, tuple[Optional[int], Optional[int]]]
 
 _NOT_YET = {
-    "compression": "permessage-deflate is not there yet; leave this out, or pass None",
-    "proxy": "proxies are not there yet; pass a socket that is connected through one as sock",
-    "proxy_ssl": "proxies are not there yet; pass a connected socket as sock",
-    "proxy_server_hostname": "proxies are not there yet; pass a connected socket as sock",
-    "extensions": "extensions cannot be added: the frames are made and read in native code",
+    "proxy_ssl": "proxies are reached without TLS as yet",
+    "proxy_server_hostname": "proxies are reached without TLS as yet",
 }
 
 
@@ -56,3 +67,22 @@ def max_queue_of(value: MaxQueue) -> int | None:
             f"max_queue={value!r}: expected at least 1, or None for no limit"
         )
     return value
+
+
+def deflate_of(
+    compression: str | None,
+    extensions: Sequence[Any] | None,
+    factory: type[ClientPerMessageDeflateFactory | ServerPerMessageDeflateFactory],
+) -> Deflate | None:
+    """How messages are compressed, if they are: an extension says more than ``compression``."""
+    if compression not in {None, "deflate"}:
+        raise ValueError(f"compression={compression!r}: expected 'deflate' or None")
+    if not extensions:
+        return None if compression is None else Deflate()
+    [extension, *others] = extensions
+    if others or not isinstance(extension, factory):
+        raise NotImplementedError(
+            f"extensions={extensions!r}: the frames are made and read in native code; there is"
+            f" one, {factory.__name__} of talkws.extensions.permessage_deflate"
+        )
+    return extension.deflate

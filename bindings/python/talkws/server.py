@@ -18,12 +18,19 @@ from . import _talkws
 from .close import CloseCode
 from .connection import Connection, State
 from .exceptions import ConnectionClosed, ConnectionClosedOK, InvalidState
+from .extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from .handshake import Request, Response, response_to
 from .opening import FAILED, Opener
-from .options import MaxQueue, MaxSize, max_queue_of, max_size_of, refuse_unsupported
+from .options import (
+    MaxQueue,
+    MaxSize,
+    deflate_of,
+    max_queue_of,
+    max_size_of,
+)
 from .sockets import create_servers
 from .tls import server_tls_of
-from .typing import LoggerLike, PathLike, StatusLike
+from .typing import Forwarding, LoggerLike, PathLike, StatusLike
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -339,7 +346,7 @@ def serve(
     extensions: Sequence[Any] | None = None,
     subprotocols: Sequence[str] | None = None,
     select_subprotocol: SelectSubprotocol | None = None,
-    compression: str | None = None,
+    compression: str | None = "deflate",
     process_request: ProcessRequest | None = None,
     process_response: ProcessResponse | None = None,
     server_header: str | None = SERVER,
@@ -351,6 +358,8 @@ def serve(
     max_queue: MaxQueue = 16,
     logger: LoggerLike | None = None,
     create_connection: Callable[..., ServerConnection] | None = None,
+    trusted_proxies: Sequence[str] | None = None,
+    forwarding: Forwarding | None = None,
     **kwargs: Any,
 ) -> Server:
     """Make a server, which listens at once and serves with :meth:`Server.serve_forever`::
@@ -380,7 +389,10 @@ def serve(
             gets 400, unless ``select_subprotocol`` decides.
         select_subprotocol: Called with the connection and what the client offers; returns one of
             that, or ``None``, or raises :exc:`NegotiationError` to refuse with 400.
-        compression: ``None``: not there yet.
+        extensions: A ``ServerPerMessageDeflateFactory`` of
+            :mod:`talkws.extensions.permessage_deflate`, which says how to compress.
+        compression: ``"deflate"`` compresses messages from 256 bytes on, with clients that offer
+            it; ``None`` none, unless ``extensions`` say so.
         process_request: Called with the connection and each request, also with those that ask
             for no WebSocket. Returns a :class:`Response` to answer with, such as a page or a
             refusal, or ``None`` to go on. See :meth:`ServerConnection.respond`.
@@ -397,16 +409,17 @@ def serve(
             given.
         create_connection: What makes the connections, with the arguments of
             :class:`ServerConnection`: a subclass of it, say.
+        trusted_proxies: As for :func:`listen`: proxies that are believed who their client is.
+        forwarding: As for :func:`listen`: how they say it.
         kwargs: What else :func:`socket.create_server` takes: ``family``, ``backlog``,
             ``reuse_port``, ``dualstack_ipv6``.
 
-    ``extensions`` are not there yet, and say so.
 
     Raises:
         OSError: If the system does not allow it, or the address is in use.
         NotImplementedError: If something is asked for that is not there yet.
     """
-    refuse_unsupported(extensions=extensions, compression=compression)
+    deflate = deflate_of(compression, extensions, ServerPerMessageDeflateFactory)
     message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)
     tls = server_tls_of(ssl)
     logger = logging.getLogger("talkws.server") if logger is None else logger
@@ -440,11 +453,16 @@ def serve(
             subprotocols=subprotocols if select_subprotocol is None else None,
             require_subprotocol=bool(subprotocols) and select_subprotocol is None,
             plain_requests=True,
+            unix_mode=None,
+            trusted_proxies=trusted_proxies,
+            forwarding=forwarding,
+            systemd=None,
             open_timeout=open_timeout,
             close_timeout=close_timeout,
             keepalive=(ping_interval, ping_timeout),
             max_size=message_limit,
             max_queue=queue_limit,
+            deflate=deflate,
         )
     except BaseException:
         # A socket that was given stays its giver's.

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 if sys.version_info >= (3, 12):
     from collections.abc import Buffer
@@ -20,6 +20,7 @@ __all__ = [
     "Buffer",
     "Data",
     "DataLike",
+    "Forwarding",
     "LoggerLike",
     "Message",
     "Origin",
@@ -33,6 +34,9 @@ Data = Union[str, bytes]
 
 DataLike = Union[str, Buffer]
 """What is sent."""
+
+Forwarding = Literal["Forwarded", "X-Forwarded-For", "PROXY"]
+"""How proxies in front of a server say who their client is."""
 
 Message = Union[DataLike, Iterable[DataLike]]
 """What is sent, at once or in parts."""

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderValue;
-use http::header::{HOST, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL};
 use http::uri::InvalidUri;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::error::{CapacityError, Error as TungsteniteError, ProtocolError};
@@ -14,7 +14,8 @@ use tungstenite::handshake::machine::TryParse;
 use super::HeadScan;
 use crate::error::{Error, Result};
 use crate::head::ResponseHead;
-use crate::options::{DialOptions, MAX_HEAD_SIZE, MAX_HEADERS};
+use crate::options::{DeflateOptions, DialOptions, MAX_HEAD_SIZE, MAX_HEADERS};
+use crate::protocol::deflate::{self, DeflateParameters};
 use crate::url::Url;
 
 /// A request on its way, and what its response must say.
@@ -25,6 +26,7 @@ pub struct ClientHandshake {
     accept: String,
     offered: Vec<String>,
     subprotocol_required: bool,
+    deflate: Option<DeflateOptions>,
     scan: HeadScan,
 }
 
@@ -37,6 +39,8 @@ pub enum Answer {
         head: ResponseHead,
         /// What the server chose of what was offered.
         subprotocol: Option<String>,
+        /// What it accepted of the offer to compress.
+        deflate: Option<DeflateParameters>,
     },
     /// Another status than 101; a body may follow.
     Refused(ResponseHead),
@@ -64,10 +68,23 @@ impl ClientHandshake {
                 headers.append(name.clone(), value.clone());
             }
         }
+        if let Some(credentials) = &url.credentials
+            && !headers.contains_key(AUTHORIZATION)
+        {
+            let mut value = HeaderValue::try_from(credentials.basic())
+                .map_err(|error| Error::invalid_url(&url.text, error.to_string()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
         if !options.subprotocols.is_empty() {
             let list = HeaderValue::try_from(options.subprotocols.join(", "))
                 .map_err(|_| Error::InvalidArgument("subprotocols: not tokens".into()))?;
             headers.insert(SEC_WEBSOCKET_PROTOCOL, list);
+        }
+        if let Some(deflate) = &options.limits.deflate {
+            let offer = HeaderValue::try_from(deflate::offer(deflate))
+                .map_err(|_| Error::InvalidArgument("deflate: no header".into()))?;
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, offer);
         }
         let (bytes, key) = generate_request(request).map_err(cannot_ask)?;
         let handshake = ClientHandshake {
@@ -75,6 +92,7 @@ impl ClientHandshake {
             accept: derive_accept_key(key.as_bytes()),
             offered: options.subprotocols.clone(),
             subprotocol_required: options.subprotocol_required,
+            deflate: options.limits.deflate,
             scan: HeadScan::default(),
         };
         Ok((bytes, handshake))
@@ -114,8 +132,14 @@ impl ClientHandshake {
             start += size;
             match head.status() {
                 101 => {
-                    let subprotocol = self.verify(&head)?;
-                    return Ok(Some((start, Answer::Upgraded { head, subprotocol })));
+                    let deflate = self.verify(&head)?;
+                    let subprotocol = self.chosen_subprotocol(&head)?;
+                    let answer = Answer::Upgraded {
+                        head,
+                        subprotocol,
+                        deflate,
+                    };
+                    return Ok(Some((start, answer)));
                 }
                 // An interim response; the real one follows (RFC 9110, 15.2).
                 100..=199 => continue,
@@ -136,8 +160,8 @@ impl ClientHandshake {
         }
     }
 
-    /// Checks a 101 response (RFC 6455, 4.1), and gives the subprotocol that the server chose.
-    fn verify(&self, head: &ResponseHead) -> Result<Option<String>> {
+    /// Checks a 101 response (RFC 6455, 4.1), and gives what the server says about compressing.
+    fn verify(&self, head: &ResponseHead) -> Result<Option<DeflateParameters>> {
         if !head.has_token("upgrade", "websocket") {
             return self.fail("the server's 101 lacks \"Upgrade: websocket\"");
         }
@@ -149,16 +173,15 @@ impl ClientHandshake {
         {
             return self.fail("the server's Sec-WebSocket-Accept does not fit our key");
         }
-        for (name, value) in head.headers() {
-            // Looked at as bytes: one that is not UTF-8 is an extension nevertheless.
-            let is_empty = value.iter().all(|byte| b" \t,".contains(byte));
-            if name.eq_ignore_ascii_case("sec-websocket-extensions") && !is_empty {
-                let extension = String::from_utf8_lossy(value);
-                return self.fail(format!(
-                    "the server uses extension {extension:?}, not offered"
-                ));
-            }
-        }
+        deflate::verify(
+            self.deflate.as_ref(),
+            head.values("sec-websocket-extensions"),
+        )
+        .or_else(|reason| self.fail(reason))
+    }
+
+    /// The subprotocol that the server chose, which must be one of those that were offered.
+    fn chosen_subprotocol(&self, head: &ResponseHead) -> Result<Option<String>> {
         if head.count("sec-websocket-protocol") > 1 {
             return self.fail("the server sent Sec-WebSocket-Protocol twice");
         }

@@ -1,16 +1,22 @@
 //! The server's opening handshake (RFC 6455, 4.2).
 
+use std::net::SocketAddr;
+
 use http::{StatusCode, Uri, header};
 use tungstenite::error::{CapacityError, Error as TungsteniteError, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request as HttpRequest, Response, create_response};
 
 use super::HeadScan;
+use super::forwarded::origination;
 use crate::error::{Error, Result};
 use crate::head::RequestHead;
+use crate::options::forwarding::TrustedProxies;
 use crate::options::{
-    Headers, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions, UpgradeOptions,
+    DeflateOptions, Headers, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule, RefuseOptions,
+    UpgradeOptions,
 };
+use crate::protocol::deflate::{self, Agreement};
 
 /// What a server asks of every request.
 #[derive(Debug, Clone)]
@@ -21,6 +27,8 @@ pub struct Rules {
     subprotocols: Vec<String>,
     subprotocol_required: bool,
     plain_requests: bool,
+    deflate: Option<DeflateOptions>,
+    trusted: TrustedProxies,
 }
 
 /// A whole and well-formed request: to upgrade, unless the rules admit others.
@@ -28,10 +36,14 @@ pub struct Rules {
 pub struct UpgradeRequest {
     /// As it came.
     pub head: RequestHead,
+    /// The client's address, if it has one that is known.
+    pub peer: Option<SocketAddr>,
     /// `None` when it does not ask for an upgrade.
     response: Option<Response>,
     /// What an upgrade chooses unless it says otherwise.
     subprotocol: Option<String>,
+    /// What an upgrade accepts of the client's offers to compress.
+    pub deflate: Option<Agreement>,
 }
 
 /// An answer other than the upgrade.
@@ -143,11 +155,13 @@ impl Rules {
             subprotocols: options.subprotocols.clone(),
             subprotocol_required: options.subprotocol_required,
             plain_requests: options.plain_requests,
+            deflate: options.limits.deflate,
+            trusted: options.trusted.clone(),
         }
     }
 
-    /// Looks at all that a client has sent so far.
-    pub fn read(&self, scan: &mut HeadScan, received: &[u8]) -> Progress {
+    /// Looks at all that `peer` has sent so far, which is a client or a proxy.
+    pub fn read(&self, scan: &mut HeadScan, received: &[u8], peer: Option<SocketAddr>) -> Progress {
         if !scan.is_worth_parsing(received) {
             return Progress::Incomplete;
         }
@@ -165,7 +179,7 @@ impl Rules {
                 if request.headers().len() > MAX_HEADERS {
                     return too_large();
                 }
-                match self.check(request, RequestHead::new(&received[..size])) {
+                match self.check(request, RequestHead::new(&received[..size]), peer) {
                     Ok(request) => Progress::Complete(size, Box::new(request)),
                     Err(refusal) => Progress::Refuse(refusal),
                 }
@@ -192,10 +206,14 @@ impl Rules {
         &self,
         mut request: HttpRequest,
         head: RequestHead,
+        peer: Option<SocketAddr>,
     ) -> Result<UpgradeRequest, RefusalResponse> {
         if head.count("host") != 1 {
             return Err(bad_request("there must be one Host header"));
         }
+        let Ok(from) = origination(&head, peer, &self.trusted) else {
+            return Err(bad_request("Forwarded cannot be read (RFC 7239, 4)"));
+        };
         if let Some(route) = &self.route
             && head.path() != route
         {
@@ -206,11 +224,12 @@ impl Rules {
         }
         if !head.has_token("upgrade", "websocket") || !head.has_token("connection", "upgrade") {
             if self.plain_requests {
-                let (response, subprotocol) = (None, None);
                 return Ok(UpgradeRequest {
                     head,
-                    response,
-                    subprotocol,
+                    response: None,
+                    subprotocol: None,
+                    deflate: None,
+                    peer: from.peer,
                 });
             }
             return Err(RefusalResponse::not_an_upgrade());
@@ -232,8 +251,11 @@ impl Rules {
         if has_body {
             return Err(bad_request("a request to upgrade has no body"));
         }
-        self.check_origin(&head)?;
+        self.check_origin(&head, from.host.as_deref())?;
         let subprotocol = self.choose_subprotocol(&head)?;
+        let offers = head.values("sec-websocket-extensions");
+        let deflate = self.deflate.as_ref();
+        let deflate = deflate.and_then(|options| deflate::answer(options, offers));
         // tungstenite looks at the first line of each of these alone, and wants one token in the
         // second; both are lists (RFC 9110, 7.6.1 and 7.8), and were checked above.
         let headers = request.headers_mut();
@@ -248,14 +270,21 @@ impl Rules {
         match create_response(&request) {
             Ok(response) => Ok(UpgradeRequest {
                 head,
+                peer: from.peer,
                 response: Some(response),
                 subprotocol,
+                deflate,
             }),
             Err(error) => Err(bad_request(&error.to_string())),
         }
     }
 
-    fn check_origin(&self, head: &RequestHead) -> Result<(), RefusalResponse> {
+    /// `forwarded_host` is what a proxy was asked for that may have asked us for something else.
+    fn check_origin(
+        &self,
+        head: &RequestHead,
+        forwarded_host: Option<&str>,
+    ) -> Result<(), RefusalResponse> {
         let forbidden = || RefusalResponse::new(403, "Pages of this origin may not connect.\n");
         if head.count("origin") == 0 {
             return Ok(());
@@ -270,7 +299,7 @@ impl Rules {
             OriginRule::Any => true,
             OriginRule::Only(origins) => origins.iter().any(|o| o.eq_ignore_ascii_case(origin)),
             OriginRule::SameHost => {
-                let host = head.header("host").unwrap_or_default();
+                let host = forwarded_host.or(head.header("host")).unwrap_or_default();
                 let uri = origin.parse::<Uri>();
                 let authority = uri.as_ref().ok().and_then(Uri::authority);
                 authority.is_some_and(|authority| authority.as_str().eq_ignore_ascii_case(host))
@@ -343,10 +372,21 @@ impl UpgradeRequest {
         if let Some(name) = &subprotocol {
             add("Sec-WebSocket-Protocol", name.as_bytes());
         }
+        if let Some(agreement) = &self.deflate {
+            add("Sec-WebSocket-Extensions", agreement.header.as_bytes());
+        }
         for (name, value) in &options.headers {
             add(name.as_str(), value.as_bytes());
         }
         bytes.extend_from_slice(b"\r\n");
+        if bytes.len() > MAX_HEAD_SIZE {
+            let size = bytes.len();
+            let reason = format!(
+                "upgrade: the response has {size} bytes, and clients take no head over 16 KiB; \
+                 send less in headers"
+            );
+            return Err(Error::InvalidArgument(reason.into()));
+        }
         Ok((bytes, subprotocol))
     }
 }

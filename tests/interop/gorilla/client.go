@@ -35,6 +35,7 @@ type session struct {
 
 func dial(url string, dialer websocket.Dialer) (*session, error) {
 	dialer.HandshakeTimeout = timeout()
+	dialer.EnableCompression = compresses()
 	conn, response, err := dialer.Dial(url, nil)
 	if err == websocket.ErrBadHandshake {
 		return nil, refusal(response.StatusCode)

@@ -28,6 +28,13 @@ func timeout() time.Duration {
 	return 10 * time.Second
 }
 
+// compresses tells whether messages are to be compressed. This library does so without takeover, and
+// knows nothing of windows.
+func compresses() bool {
+	_, isSet := os.LookupEnv("INTEROP_DEFLATE")
+	return isSet
+}
+
 // mebibyte is exactly 1 MiB of text with characters of one to four bytes.
 func mebibyte() string {
 	text := strings.Repeat("é世🦀.", 1<<20/10)

@@ -94,6 +94,7 @@ func serve() {
 	router := gin.New()
 
 	route := func(path string, upgrader websocket.Upgrader, talk func(*gin.Context, *websocket.Conn)) {
+		upgrader.EnableCompression = compresses()
 		router.GET(path, func(context *gin.Context) {
 			conn, err := upgrader.Upgrade(context.Writer, context.Request, nil)
 			if err != nil {

@@ -63,6 +63,31 @@ pub unsafe extern "C" fn ws_options_set_socket_buffers(
     }
 }
 
+/// The permissions of the file that `ws_listen` makes for a Unix socket: who may write to it may
+/// connect. Nobody gets in with wider ones, not even for a moment. Default: what the umask leaves.
+///
+/// @param options  options.
+/// @param mode     such as 0660, from 0 to 0777.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_options_set_unix_mode(
+    options: *mut ws_options,
+    mode: u32,
+    err: *mut ws_error,
+) -> ws_status {
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe {
+        change(options, err, &mut |mut choices| {
+            let mode = in_range(mode as usize, 0..=0o777, "the mode of a Unix socket")?;
+            choices.listen = choices.listen.unix_mode(mode as u32);
+            Ok(choices)
+        })
+    }
+}
+
 /// Whether `ws_listen` may take a port on which connections of an earlier server linger
 /// (SO_REUSEADDR). Default: 1.
 ///
