@@ -152,6 +152,28 @@ fn a_file_that_took_its_place_stays() {
 }
 
 #[test]
+fn a_child_of_fork_leaves_the_file() {
+    let directory = Directory::new();
+    let path = directory.socket();
+    let listener = talkws::listen(&url(&path, "")).unwrap();
+    // SAFETY: the child only drops the listener, which waits for nobody, and ends.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        drop(listener);
+        // SAFETY: it ends the process, and runs nothing else of it.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = -1;
+    // SAFETY: the status is ours to be written.
+    let waited = unsafe { libc::waitpid(child, &mut status, 0) };
+    assert_eq!((waited, status), (child, 0));
+    assert!(path.exists());
+    listener.close();
+    assert!(!path.exists());
+}
+
+#[test]
 fn a_socket_on_which_nobody_listens_is_replaced() {
     bounded(|| {
         let directory = Directory::new();

@@ -227,4 +227,21 @@ mod tests {
             assert!(!has_credentials(other), "{other}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_reference_is_joined_or_not(
+            base in "(wss?://|ws[+]unix:)[a-z@:%./?\\[\\]\u{fc}-]{0,20}",
+            reference in "[a-z@:%./?# \\[\\]\u{fc}-]{0,30}",
+        ) {
+            if let Ok(base) = Url::parse(&base)
+                && let Ok(joined) = base.join(&reference)
+            {
+                // What is joined is a URL as good as any.
+                let again = Url::parse(&joined.text).unwrap();
+                proptest::prop_assert_eq!(again.uri, joined.uri);
+                proptest::prop_assert_eq!(again.socket, joined.socket);
+            }
+        }
+    }
 }

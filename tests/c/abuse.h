@@ -58,13 +58,22 @@ static const ws_options *pick_options(struct abuser *abuser) {
     return pick(abuser, 4) == 0 ? atomic_load(&shared_options) : quick;
 }
 
+/* Also those whose message nobody will end, since its thread is gone, keep nobody for ever. */
+static ws_options *short_waits(void) {
+    ws_options *options = ws_options_new();
+
+    CHECK_STATUS(WS_OK, ws_options_set_write_timeout(options, 1, NULL));
+    CHECK_STATUS(WS_OK, ws_options_set_close_timeout(options, 1, NULL));
+    return options;
+}
+
 static ws_status change_options(struct abuser *abuser, uint64_t number) {
     ws_options *options = atomic_load(&shared_options);
 
     (void)number;
     switch (pick(abuser, 3)) {
     case 0:
-        ws_options_free(atomic_exchange(&shared_options, ws_options_new()));
+        ws_options_free(atomic_exchange(&shared_options, short_waits()));
         return WS_OK;
     case 1:
         ws_options_free(options);

@@ -91,9 +91,15 @@ void peer_pair(ws_conn *client, ws_conn *server) {
 void peer_pair_with(ws_conn *client, const ws_options *dial, ws_conn *server,
                     const ws_options *listen) {
     char url[64];
-    ws_listener listener = peer_listen_with(url, listen);
-    peer_dial *dialling = peer_dial_start_with(url, dial);
+    ws_listener listener;
+    peer_dial *dialling;
+    uint16_t port;
 
+    /* Who comes to an earlier listener of this port asks for another path, and gets 404. */
+    CHECK_STATUS(WS_OK, ws_listen("ws://127.0.0.1:0/pair", listen, &listener, NULL));
+    CHECK_STATUS(WS_OK, ws_port(listener, &port, NULL));
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u/pair", port);
+    dialling = peer_dial_start_with(url, dial);
     CHECK_STATUS(WS_OK, ws_accept(listener, server, WS_FOREVER, NULL));
     CHECK_STATUS(WS_OK, ws_upgrade(*server, NULL, NULL));
     CHECK_STATUS(WS_OK, peer_dial_end(dialling, client, NULL));

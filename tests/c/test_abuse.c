@@ -90,14 +90,6 @@ static int open_descriptors(void) {
     return count;
 }
 
-static ws_options *short_waits(void) {
-    ws_options *options = ws_options_new();
-
-    CHECK_STATUS(WS_OK, ws_options_set_write_timeout(options, 1, NULL));
-    CHECK_STATUS(WS_OK, ws_options_set_close_timeout(options, 1, NULL));
-    return options;
-}
-
 static void every_call_gives_a_status_of_its_own(void) {
     static struct abuser abusers[ABUSERS];
     char name[80];
@@ -110,6 +102,7 @@ static void every_call_gives_a_status_of_its_own(void) {
     quick = short_waits();
     CHECK_STATUS(WS_OK, ws_options_set_dial_timeout(quick, 20, NULL));
     patient = short_waits();
+    atomic_store(&shared_options, short_waits());
     peer_pair_with(&client, patient, &server, patient);
     end(client);
     end(server);

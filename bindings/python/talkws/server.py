@@ -221,11 +221,17 @@ class Server:
             with self._changed:
                 while self._loops.difference(self._shutting_down):
                     self._changed.wait()
+                handlers = set(self._threads)
                 to_close = set(self._connections) if close_connections else set()
             _close_all(to_close, code, reason)
             with self._changed:
                 while self._is_handling(me):
                     self._changed.wait()
+                handlers.difference_update({me}, self._shutting_down)
+            for handler in handlers:
+                # Its work is done, and it is about to end.
+                if handler.ident is not None:
+                    handler.join()
         finally:
             with self._changed:
                 self._shutting_down.remove(me)

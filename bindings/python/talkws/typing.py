@@ -35,7 +35,10 @@ Data = Union[str, bytes]
 DataLike = Union[str, Buffer]
 """What is sent."""
 
-Forwarding = Literal["Forwarded", "X-Forwarded-For", "PROXY"]
+# stubtest takes a Literal of several for a Union, which it is not until this is one.
+Forwarding = Union[  # noqa: PYI030
+    Literal["Forwarded"], Literal["X-Forwarded-For"], Literal["PROXY"]
+]
 """How proxies in front of a server say who their client is."""
 
 Message = Union[DataLike, Iterable[DataLike]]

@@ -218,4 +218,14 @@ mod tests {
         let upper = [("all_proxy", "http://p"), ("NO_PROXY", "h")];
         assert_eq!(chosen("ws://h", &upper), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_list_excepts_a_host_or_not(list in "[a-c1.:/*, \\[\\]\u{fc}-]{0,30}") {
+            for host in ["a.b", "1.1.1.1", "::1", ""] {
+                is_excepted(&list, host, 1);
+            }
+            let _ = Proxy::parse(&list);
+        }
+    }
 }
