@@ -1456,6 +1456,19 @@ ws_status ws_options_set_proxy(struct ws_options *options,
                                const char *url,
                                struct ws_error *err);
 
+/// Whom to trust as an https:// proxy, and who this end is to it: what other options say of TLS. Those
+/// of `options` itself are for the server alone. Default: whom the system trusts.
+///
+/// @param options  options.
+/// @param tls      other options, which may be freed right after the call; NULL for the default.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_proxy_tls(struct ws_options *options,
+                                   const struct ws_options *tls,
+                                   struct ws_error *err);
+
 /// Has `ws_dial` go through the proxy that the environment names then: in "ws_proxy" for ws://,
 /// "wss_proxy" for wss://, or else "socks_proxy", "https_proxy", for ws:// also "http_proxy", and
 /// last "all_proxy". Hosts in "no_proxy" are dialled directly: names with all below them, addresses,

@@ -83,7 +83,7 @@ impl DialOptions {
             Way::Environment => proxy::environment::proxy(url)?.map(Cow::Owned),
         };
         if let Some(proxy) = proxy {
-            return proxy::tunnel(&proxy, url, &self.sockets, deadline);
+            return proxy::tunnel(&proxy, url, self, deadline);
         }
         let socket = connect::connect(&url.endpoint(), &attempt, &self.sockets, deadline)?;
         transport(socket, &attempt)

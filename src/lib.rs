@@ -129,9 +129,9 @@
 //! Who sends a secret together with what an attacker chooses should not compress the two
 //! ([`WriteOptions::compress`]): the size of the message tells about the secret.
 //!
-//! # Not yet
+//! # Systems
 //!
-//! Proxies that are reached by TLS are not there yet. The crate needs a Unix (Linux, macOS, a BSD).
+//! The crate needs a Unix (Linux, macOS, a BSD).
 
 #[cfg(not(unix))]
 compile_error!("talkws needs poll(2) and MSG_DONTWAIT: it runs on Linux, macOS and the BSDs");

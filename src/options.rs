@@ -190,6 +190,7 @@ pub struct DialOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) tls: ClientTls,
     pub(crate) way: Way,
+    pub(crate) proxy_tls: ClientTls,
     pub(crate) max_redirects: u32,
     pub(crate) sockets: SocketOptions,
     pub(crate) limits: ConnectionLimits,
@@ -204,6 +205,7 @@ impl Default for DialOptions {
             timeout: Some(Duration::from_secs(10)),
             tls: ClientTls::default(),
             way: Way::default(),
+            proxy_tls: ClientTls::default(),
             max_redirects: 10,
             sockets: SocketOptions::default(),
             limits: ConnectionLimits::default(),
@@ -254,7 +256,7 @@ impl DialOptions {
     /// other, within one [`timeout`](Self::timeout); more are [`Error::Redirect`], and so is one from
     /// `wss` to `ws`. To another origin (scheme, host, port) go no user and password of the URL, and
     /// none of the headers `Authorization`, `Cookie`, `Proxy-Authorization` and `Host`; all other
-    /// headers do. Default: 10; 0 follows none, and gives them as [`Error::Refused`]. A socket of
+    /// headers do. No certificate of this end is shown there either. Default: 10; 0 follows none, and gives them as [`Error::Refused`]. A socket of
     /// the program's own ([`dial_on`](Self::dial_on)) leads nowhere else.
     pub fn max_redirects(mut self, count: u32) -> Self {
         self.max_redirects = count;

@@ -6,37 +6,40 @@ mod socks5;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Refusal, Result};
-use crate::options::SocketOptions;
+use crate::options::DialOptions;
 use crate::options::proxy::{Proxy, ProxyKind};
 use crate::transport::{Halt, Transport};
 use crate::url::Url;
 
 use super::connect::{connect, resolve};
 use super::stream::Stream;
+use super::tls::secure;
 use super::transport;
 
 /// Opens a stream to the server of `url` through `proxy`.
 pub(super) fn tunnel(
     proxy: &Proxy,
     url: &Url,
-    options: &SocketOptions,
+    options: &DialOptions,
     deadline: Deadline,
 ) -> Result<Box<dyn Transport>> {
     let attempt = format!("dial {} through proxy {proxy}", url.text);
     log::debug!(target: "talkws::client", "{attempt}");
-    if proxy.kind == ProxyKind::Https {
-        let reason = format!("{attempt}: this needs TLS, which this build does not have");
-        return Err(Error::Unsupported(reason.into()));
-    }
     let target = url.endpoint();
     let addresses = match proxy.kind {
         // Before the proxy is bothered.
         ProxyKind::Socks5 => resolve(&target, &attempt, deadline)?,
         _ => Vec::new(),
     };
-    let socket = connect(&proxy.endpoint, &attempt, options, deadline)?;
+    let socket = connect(&proxy.endpoint, &attempt, &options.sockets, deadline)?;
+    let mut transport = transport(socket, &attempt)?;
+    if proxy.kind == ProxyKind::Https {
+        let (host, tls) = (&proxy.endpoint.host, &options.proxy_tls);
+        let attempt = format!("{attempt}: TLS with the proxy");
+        transport = secure(transport, host, tls, &attempt, deadline)?;
+    }
     let exchange = Exchange(Stream {
-        transport: transport(socket, &attempt)?,
+        transport,
         attempt: &attempt,
         deadline,
     });

@@ -65,8 +65,10 @@ pub(super) fn follow(
         }
         log::debug!(target: "talkws::client", "{from}: redirected to {to}");
         if !next.has_origin_of(&url) {
-            let headers = &mut options.to_mut().headers;
+            let options = options.to_mut();
+            let headers = &mut options.headers;
             headers.retain(|(name, _)| !OF_ONE_ORIGIN.contains(name));
+            options.tls = options.tls.for_another_origin();
         }
         url = next;
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::DialOptions;
 use crate::error::{Error, Result};
+use crate::tls::ClientTls;
 use crate::url::authority::{Authority, Credentials, Endpoint};
 
 /// How a client comes to its server.
@@ -116,6 +117,13 @@ impl DialOptions {
     /// program can set.
     pub fn proxy_from_env(mut self) -> Self {
         self.way = Way::Environment;
+        self
+    }
+
+    /// How a proxy that is reached by TLS (`https`) is trusted, and who this end is to it. Default: as
+    /// the system trusts. What [`tls`](Self::tls) says is for the server alone.
+    pub fn proxy_tls(mut self, tls: ClientTls) -> Self {
+        self.proxy_tls = tls;
         self
     }
 

@@ -134,6 +134,20 @@ impl ClientTls {
         self.changed()
     }
 
+    /// What holds for another server too, to which a redirect leads: whom to trust, and not who this
+    /// end is, nor by what name the first server is known.
+    pub(crate) fn for_another_origin(&self) -> Self {
+        let other = ClientTls {
+            identity: None,
+            server_name: None,
+            ..self.clone()
+        };
+        match self.identity {
+            Some(_) => other.changed(),
+            None => other,
+        }
+    }
+
     /// What was built of other choices does not fit these.
     #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
     fn changed(mut self) -> Self {

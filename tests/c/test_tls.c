@@ -239,6 +239,36 @@ static void a_second_dial_resumes_the_session(void) {
     ws_options_free(trust);
 }
 
+/* A server stands in for the proxy: it speaks TLS, and does not know CONNECT. */
+static void a_proxy_is_trusted_by_options_of_its_own(void) {
+    char url[64], proxy[64];
+    ws_options *show = showing("server"), *trust = trusting("server"), *dial = trusting("server");
+    ws_listener listener = listen_secure(show, url);
+    pthread_t thread;
+    ws_conn ws;
+    ws_error err;
+
+    CHECK(pthread_create(&thread, NULL, accept_nobody, &listener) == 0);
+    snprintf(proxy, sizeof proxy, "https://%s", strstr(url, "://") + 3);
+    CHECK_STATUS(WS_OK, ws_options_set_proxy(dial, proxy, NULL));
+    CHECK_STATUS(WS_TLS, ws_dial("ws://target.invalid/", dial, &ws, &err));
+    CHECK(strstr(err.message, "through proxy https://127.0.0.1") != NULL);
+    CHECK_STATUS(WS_OK, ws_options_set_proxy_tls(dial, trust, NULL));
+    ws_options_free(trust);
+    CHECK_STATUS(WS_PROXY, ws_dial("ws://target.invalid/", dial, &ws, &err));
+    CHECK_NUMBER(405, err.http_status);
+    CHECK_STATUS(WS_OK, ws_options_set_proxy_tls(dial, NULL, NULL));
+    CHECK_STATUS(WS_TLS, ws_dial("ws://target.invalid/", dial, &ws, &err));
+    CHECK_STATUS(WS_OK, ws_options_set_proxy_tls(dial, dial, NULL));
+    CHECK_STATUS(WS_PROXY, ws_dial("ws://target.invalid/", dial, &ws, &err));
+    CHECK_STATUS(WS_BAD_HANDLE, ws_options_set_proxy_tls(dial, trust, NULL));
+    CHECK_STATUS(WS_BAD_HANDLE, ws_options_set_proxy_tls(trust, dial, NULL));
+    CHECK_STATUS(WS_OK, ws_listener_close(listener, NULL));
+    CHECK(pthread_join(thread, NULL) == 0);
+    ws_options_free(show);
+    ws_options_free(dial);
+}
+
 static void what_cannot_be_used_is_told(void) {
     ws_options *options = ws_options_new();
     ws_listener listener = 7;
@@ -281,6 +311,7 @@ int main(void) {
         TEST(a_client_shows_its_certificate),
         TEST(certificates_are_renewed_by_reload),
         TEST(a_second_dial_resumes_the_session),
+        TEST(a_proxy_is_trusted_by_options_of_its_own),
         TEST(what_cannot_be_used_is_told),
     };
     char command[64];

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import talkws
+from certificates import make
 from peers import echo, serving
 from services import free_port, running_service
 
 # tinyproxy takes no more than these characters.
 USER, PASSWORD = "talkws", "p4ssw0rd"
 URL_USER = f"{USER}:{PASSWORD}"
+
+TLS_TAKER = """
+global
+    log stderr local0 emerg
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+listen proxy
+    bind 127.0.0.1:{port} ssl crt {both}
+    server one 127.0.0.1:{behind}
+"""
 
 
 def microsocks(port: int, directory: Path) -> Sequence[str]:
@@ -121,6 +137,38 @@ def test_a_proxy_carries_web_sockets(name: str, echo_server: talkws.Server) -> N
                     for message in ("hello", large):
                         ws.send(message)
                         assert ws.recv() == message
+
+
+def test_a_proxy_may_be_reached_by_tls(
+    echo_server: talkws.Server, tmp_path: Path
+) -> None:
+    """HAProxy takes the TLS off in front of a proxy that knows none."""
+    identity = make(tmp_path, "proxy", "DNS:proxy.example")
+    both = tmp_path / "both.pem"
+    both.write_text(identity.chain.read_text() + identity.key.read_text())
+    trusted = talkws.ClientTLS(ca_file=identity.ca)
+    port, config = free_port(), tmp_path / "haproxy.cfg"
+    with proxy_running("tinyproxy") as behind:
+        config.write_text(TLS_TAKER.format(port=port, both=both, behind=behind))
+        command = ["haproxy", "-db", "-f", str(config)]
+        with running_service(command, port, tmp_path):
+            proxy, name = f"https://127.0.0.1:{port}", "proxy.example"
+
+            def connect(**options: Any) -> talkws.ClientConnection:
+                return talkws.connect(echo_server.url, proxy=proxy, **options)
+
+            with connect(proxy_ssl=trusted, proxy_server_hostname=name) as ws:
+                ws.send("hello")
+                assert ws.recv() == "hello"
+            for options, says in (
+                ({}, "TLS with the proxy: .* nobody who is trusted"),
+                ({"proxy_ssl": trusted}, "127.0.0.1"),
+                ({"ssl": trusted, "server_hostname": name}, "proxy"),
+            ):
+                with pytest.raises(ssl.SSLError, match=says):
+                    connect(**options)
+    with pytest.raises(TypeError, match="^proxy_ssl="):
+        talkws.connect(echo_server.url, proxy_ssl=object())  # type: ignore[call-overload]
 
 
 def test_a_proxy_that_wants_a_password_says_so(echo_server: talkws.Server) -> None:

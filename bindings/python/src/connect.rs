@@ -44,6 +44,8 @@ impl Dialled {
     subprotocols,
     headers,
     proxy,
+    proxy_tls,
+    proxy_server_hostname,
     max_redirects,
     open_timeout,
     close_timeout,
@@ -63,6 +65,8 @@ pub fn dial(
     subprotocols: Option<&Bound<'_, PyAny>>,
     headers: Option<&Bound<'_, PyAny>>,
     proxy: Proxy,
+    proxy_tls: Option<&ClientTLS>,
+    proxy_server_hostname: Option<&str>,
     max_redirects: u32,
     open_timeout: Option<f64>,
     close_timeout: Option<f64>,
@@ -91,11 +95,16 @@ pub fn dial(
         },
     };
     let raised = |error| to_python(py, &error);
-    let mut tls = tls.map_or_else(ClientTls::new, |tls| tls.0.clone());
-    if let Some(name) = server_hostname {
-        tls = tls.server_name(name).map_err(raised)?;
-    }
-    options = options.tls(tls);
+    let named = |tls: Option<&ClientTLS>, name: Option<&str>| {
+        let tls = tls.map_or_else(ClientTls::new, |tls| tls.0.clone());
+        match name {
+            Some(name) => tls.server_name(name).map_err(raised),
+            None => Ok(tls),
+        }
+    };
+    options = options
+        .tls(named(tls, server_hostname)?)
+        .proxy_tls(named(proxy_tls, proxy_server_hostname)?);
     options = arguments::compressing(options, deflate).map_err(raised)?;
     for (name, value) in arguments::headers(headers)? {
         options = options.header(&name, value).map_err(raised)?;

@@ -205,6 +205,8 @@ def dial(
     subprotocols: Sequence[str] | None,
     headers: HeadersLike | None,
     proxy: str | Literal[True] | None,
+    proxy_tls: ClientTLS | None,
+    proxy_server_hostname: str | None,
     max_redirects: int,
     open_timeout: float | None,
     close_timeout: float | None,

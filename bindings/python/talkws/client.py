@@ -25,7 +25,6 @@ from .options import (
     deflate_of,
     max_queue_of,
     max_size_of,
-    refuse_unsupported,
 )
 from .tls import ClientSSL, client_tls_of
 from .typing import LoggerLike, PathLike
@@ -74,7 +73,7 @@ def connect(
     additional_headers: HeadersLike | None = ...,
     user_agent_header: str | None = ...,
     proxy: str | Literal[True] | None = ...,
-    proxy_ssl: ssl_module.SSLContext | None = ...,
+    proxy_ssl: ClientSSL = ...,
     proxy_server_hostname: str | None = ...,
     max_redirects: int = ...,
     open_timeout: float | None = ...,
@@ -101,7 +100,7 @@ def connect(
     additional_headers: HeadersLike | None = None,
     user_agent_header: str | None = USER_AGENT,
     proxy: str | Literal[True] | None = True,
-    proxy_ssl: ssl_module.SSLContext | None = None,
+    proxy_ssl: ClientSSL = None,
     proxy_server_hostname: str | None = None,
     max_redirects: int = 10,
     open_timeout: float | None = 10.0,
@@ -149,6 +148,8 @@ def connect(
             ``no_proxy`` excepts the host. ``None``: none. Or its URL, such as
             ``http://user:password@proxy.example:3128``, ``socks5://...``, or ``socks5h://...`` for one
             that resolves the host's name. Unix sockets and ``sock`` need none.
+        proxy_ssl: As ``ssl``, for a proxy that is reached by TLS (``https://``).
+        proxy_server_hostname: As ``server_hostname``, for such a proxy.
         max_redirects: How many redirects are followed, one after the other. To another origin go
             neither credentials of ``uri`` nor the headers ``Authorization`` and ``Cookie``. ``0``
             follows none: they raise :exc:`InvalidStatus`. A ``sock`` leads nowhere else.
@@ -168,9 +169,6 @@ def connect(
         kwargs: What else :func:`socket.create_connection` takes: ``source_address`` to connect
             from, ``address`` to connect to instead of the host and port of ``uri``.
 
-    ``proxy_ssl`` and ``proxy_server_hostname`` are not there yet, and
-    say so.
-
     Raises:
         InvalidURI: If ``uri`` is not a URI of a WebSocket.
         InvalidStatus: If the server refuses; the exception holds its answer.
@@ -181,7 +179,7 @@ def connect(
         OSError: If the network fails. ``ssl.SSLError`` is one: if there is no TLS session, such
             as with a server whose certificate is not trusted.
         TimeoutError: If ``open_timeout`` passes.
-        NotImplementedError: If something is asked for that is not there yet.
+        NotImplementedError: If something is asked for that cannot be had here.
     """
     if legacy is False:
         return reconnect(
@@ -209,10 +207,6 @@ def connect(
             create_connection=create_connection,
             **kwargs,
         )
-    refuse_unsupported(
-        proxy_ssl=proxy_ssl,
-        proxy_server_hostname=proxy_server_hostname,
-    )
     deflate = deflate_of(compression, extensions, ClientPerMessageDeflateFactory)
     headers = Headers(additional_headers or ())
     if user_agent_header is not None:
@@ -226,7 +220,7 @@ def connect(
         given = "sock" if sock is not None else ", ".join(kwargs)
         raise ValueError(f"connect: {given} and a proxy exclude each other")
     message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)
-    tls = client_tls_of(ssl)
+    tls, proxy_tls = client_tls_of(ssl), client_tls_of(proxy_ssl, "proxy_ssl")
     _talkws.listen_to_core()
     started = time.monotonic()
     if sock is None and kwargs:
@@ -245,6 +239,8 @@ def connect(
             subprotocols=subprotocols,
             headers=headers,
             proxy=proxy,
+            proxy_tls=proxy_tls,
+            proxy_server_hostname=proxy_server_hostname,
             max_redirects=max_redirects,
             open_timeout=open_timeout,
             close_timeout=close_timeout,

@@ -1,6 +1,6 @@
-"""Keywords of ``websockets.sync`` that mean something else here, or nothing yet.
+"""Keywords of ``websockets.sync`` that do not take here all that they take there.
 
-None is ignored: whoever passes one learns why it cannot be, and what to do instead.
+Nothing is ignored: who passes what cannot be learns why, and what to do instead.
 """
 
 from __future__ import annotations
@@ -20,23 +20,10 @@ __all__ = [
     "deflate_of",
     "max_queue_of",
     "max_size_of",
-    "refuse_unsupported",
 ]
 
 MaxSize = Union[int, None, tuple[Optional[int], Optional[int]]]
 MaxQueue = Union[int, None, tuple[Optional[int], Optional[int]]]
-
-_NOT_YET = {
-    "proxy_ssl": "proxies are reached without TLS as yet",
-    "proxy_server_hostname": "proxies are reached without TLS as yet",
-}
-
-
-def refuse_unsupported(**options: Any) -> None:
-    """Raises for the first option that is set."""
-    for name, value in options.items():
-        if value is not None:
-            raise NotImplementedError(f"{name}={value!r}: {_NOT_YET[name]}")
 
 
 def max_size_of(value: MaxSize) -> int | None:

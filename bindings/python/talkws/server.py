@@ -423,7 +423,7 @@ def serve(
 
     Raises:
         OSError: If the system does not allow it, or the address is in use.
-        NotImplementedError: If something is asked for that is not there yet.
+        NotImplementedError: If something is asked for that cannot be had here.
     """
     deflate = deflate_of(compression, extensions, ServerPerMessageDeflateFactory)
     message_limit, queue_limit = max_size_of(max_size), max_queue_of(max_queue)

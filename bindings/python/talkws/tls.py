@@ -31,13 +31,13 @@ class TLSInfo(NamedTuple):
     """The other end's certificates in DER, its own first; none from a client that showed none."""
 
 
-def client_tls_of(ssl: ClientSSL) -> ClientTLS | None:
-    """What a client's ``ssl`` means. ``None`` is for the defaults."""
+def client_tls_of(ssl: ClientSSL, keyword: str = "ssl") -> ClientTLS | None:
+    """What a client's ``ssl``, or another keyword of its kind, means. ``None`` is for the defaults."""
     if ssl is None or isinstance(ssl, ClientTLS):
         return ssl
     if not isinstance(ssl, ssl_module.SSLContext):
         raise TypeError(
-            f"ssl={ssl!r}: expected a talkws.ClientTLS, an ssl.SSLContext, or None"
+            f"{keyword}={ssl!r}: expected a talkws.ClientTLS, an ssl.SSLContext, or None"
         )
     return _taken_over(ssl)
 

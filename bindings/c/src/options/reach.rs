@@ -4,9 +4,10 @@ use std::ffi::c_char;
 
 use engine::Forwarding;
 
-use super::{change, ws_options};
+use super::{change, choices, ws_options};
 use crate::arguments;
 use crate::error::{Failure, ws_error};
+use crate::guard;
 use crate::status::ws_status;
 
 /// A proxy names its client in the header "Forwarded" (RFC 7239).
@@ -43,6 +44,35 @@ pub unsafe extern "C" fn ws_options_set_proxy(
                 let url = arguments::text(url, "", "proxy: url is not UTF-8")?;
                 choices.dial.proxy(url)?
             };
+            Ok(choices)
+        })
+    }
+}
+
+/// Whom to trust as an https:// proxy, and who this end is to it: what other options say of TLS. Those
+/// of `options` itself are for the server alone. Default: whom the system trusts.
+///
+/// @param options  options.
+/// @param tls      other options, which may be freed right after the call; NULL for the default.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_options_set_proxy_tls(
+    options: *mut ws_options,
+    tls: *const ws_options,
+    err: *mut ws_error,
+) -> ws_status {
+    // Before the options are locked, which may be the same.
+    let tls = guard::or(Err(Failure::BadOptions), || Some(choices(tls)));
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe {
+        change(options, err, &mut |mut choices| {
+            let Ok(tls) = &tls else {
+                return Err(Failure::BadOptions);
+            };
+            choices.dial = choices.dial.proxy_tls(tls.client_tls.clone());
             Ok(choices)
         })
     }
