@@ -155,7 +155,9 @@ def test_a_proxy_may_be_reached_by_tls(
             proxy, name = f"https://127.0.0.1:{port}", "proxy.example"
 
             def connect(**options: Any) -> talkws.ClientConnection:
-                return talkws.connect(echo_server.url, proxy=proxy, **options)
+                ws: talkws.ClientConnection
+                ws = talkws.connect(echo_server.url, proxy=proxy, **options)
+                return ws
 
             with connect(proxy_ssl=trusted, proxy_server_hostname=name) as ws:
                 ws.send("hello")
