@@ -63,7 +63,7 @@
  * parent's connections go on undisturbed. The child may dial and listen for itself, unless another
  * thread of the parent was inside the library during the fork. It holds copies of the parent's
  * descriptors, as of all others, until it calls exec, which closes them, or ends; so a port on which
- * the parent listens stays taken as long as such a child runs.
+ * the parent listens stays taken as long as such a child runs. Options are good in both.
  */
 
 
@@ -445,7 +445,8 @@ const char *ws_version(void);
 int32_t ws_has(int32_t feature);
 
 /// Dials a WebSocket server: resolves its name, connects, through a proxy if one was chosen, makes
-/// the opening handshake, and follows redirects. Waits as long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
+/// the opening handshake, and follows redirects. Waits as long as `ws_options_set_dial_timeout` says
+/// (10 seconds) for all of that together; nothing else ends the wait, since there is no handle yet.
 ///
 /// @param url      such as "ws://localhost:8080/talk-to-server", or for a Unix socket
 ///                 "ws+unix:///run/app.sock:/talk-to-server", "ws+unix:@name:/talk-to-server" for an
@@ -497,7 +498,8 @@ ws_status ws_dial_fd(int32_t fd,
                      ws_conn *ws,
                      struct ws_error *err);
 
-/// Listens for WebSocket clients, at every address that the URL's host has.
+/// Listens for WebSocket clients, at every address that the URL's host has. To find those of a name
+/// may take as long as the system's resolver does; an address is not waited for.
 ///
 /// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
 ///                  served, others get 404; without a path all are. Port 0 takes a free one, which

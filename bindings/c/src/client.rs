@@ -14,7 +14,8 @@ use crate::options::{choices, ws_options};
 use crate::status::ws_status;
 
 /// Dials a WebSocket server: resolves its name, connects, through a proxy if one was chosen, makes
-/// the opening handshake, and follows redirects. Waits as long as `ws_options_set_dial_timeout` says (10 seconds) for all of that together.
+/// the opening handshake, and follows redirects. Waits as long as `ws_options_set_dial_timeout` says
+/// (10 seconds) for all of that together; nothing else ends the wait, since there is no handle yet.
 ///
 /// @param url      such as "ws://localhost:8080/talk-to-server", or for a Unix socket
 ///                 "ws+unix:///run/app.sock:/talk-to-server", "ws+unix:@name:/talk-to-server" for an

@@ -16,7 +16,8 @@ use crate::status::ws_status;
 #[allow(non_camel_case_types)]
 pub type ws_listener = u64;
 
-/// Listens for WebSocket clients, at every address that the URL's host has.
+/// Listens for WebSocket clients, at every address that the URL's host has. To find those of a name
+/// may take as long as the system's resolver does; an address is not waited for.
 ///
 /// @param url       such as "ws://localhost:8080/talk-to-server". Its path is the only one that is
 ///                  served, others get 404; without a path all are. Port 0 takes a free one, which
