@@ -33,6 +33,8 @@ def make(folder: Path, name: str, host: str = "IP:127.0.0.1") -> Identity:
     made = Identity(folder / f"{name}.pem", folder / f"{name}.key", ca)
     authority = [
         *("-subj", f"/CN=authority of {name}"),
+        # Python 3.13 wants to read it.
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
         *("-keyout", str(ca_key), "-out", str(ca)),
     ]
     certificate = [

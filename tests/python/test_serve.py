@@ -146,17 +146,17 @@ def test_a_lost_connection_is_no_failure_of_the_handler(
         while True:
             connection.recv()
 
-    with serving(handler) as server:
-        for code in (1000, 4000):
-            with talkws.connect(server.url) as client:
-                assert client.recv(PATIENCE) == "here"
-                client.close(code)
-        with ask(server) as peer:
-            peer.read_head()
-            assert peer.read_frame()[1] == b"here"
-            # The end of the stream, and then that of the server's.
-            peer.stream.shutdown(socket.SHUT_WR)
-            peer.read_to_end()
+    # A server each: the end of one waits for what its handler says.
+    for code in (1000, 4000):
+        with serving(handler) as server, talkws.connect(server.url) as client:
+            assert client.recv(PATIENCE) == "here"
+            client.close(code)
+    with serving(handler) as server, ask(server) as peer:
+        peer.read_head()
+        assert peer.read_frame()[1] == b"here"
+        # The end of the stream, and then that of the server's.
+        peer.stream.shutdown(socket.SHUT_WR)
+        peer.read_to_end()
     ended = [
         (record.levelname, record.getMessage().partition(": ")[2])
         for record in records_of(caplog, "talkws.server")

@@ -129,6 +129,8 @@ class Server:
         # the server down.
         self._changed = threading.Condition()
         self._threads: set[threading.Thread] = set()
+        # Those whose work is done, but which may not have ended yet.
+        self._ending: set[threading.Thread] = set()
         self._loops: set[threading.Thread] = set()
         # Those of them that wait for the others. A signal handler may have one thread in here
         # twice.
@@ -221,17 +223,14 @@ class Server:
             with self._changed:
                 while self._loops.difference(self._shutting_down):
                     self._changed.wait()
-                handlers = set(self._threads)
                 to_close = set(self._connections) if close_connections else set()
             _close_all(to_close, code, reason)
             with self._changed:
                 while self._is_handling(me):
                     self._changed.wait()
-                handlers.difference_update({me}, self._shutting_down)
-            for handler in handlers:
-                # Its work is done, and it is about to end.
-                if handler.ident is not None:
-                    handler.join()
+                ending = list(self._ending)
+            for handler in ending:
+                handler.join()
         finally:
             with self._changed:
                 self._shutting_down.remove(me)
@@ -267,6 +266,7 @@ class Server:
         )
         with self._changed:
             self._threads.add(thread)
+            self._ending = {ending for ending in self._ending if ending.is_alive()}
         try:
             thread.start()
         except BaseException as failure:
@@ -292,6 +292,7 @@ class Server:
         finally:
             with self._changed:
                 self._threads.discard(threading.current_thread())
+                self._ending.add(threading.current_thread())
                 self._changed.notify_all()
 
     def _serve(self, connection: ServerConnection) -> None:
