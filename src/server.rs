@@ -112,6 +112,10 @@ impl ListenOptions {
     /// Listens with stream sockets that listen already, and serves all paths. The sockets belong
     /// to the listener, which puts them into non-blocking mode. The first gives it its name.
     ///
+    /// A socket that is connected is a client that has come already: inetd, or systemd with
+    /// `Accept=yes`, starts a program for each. A listener with no other sockets is
+    /// [`Error::Aborted`] once it has dealt with all of them.
+    ///
     /// With a socket that has no IP address, such as a Unix socket, [`Listener::local_addr`] is the
     /// unspecified one, with port 0.
     pub fn listen_on<S: Into<OwnedFd>>(
@@ -122,6 +126,9 @@ impl ListenOptions {
         let sockets: Vec<Socket> = sockets.into_iter().map(own).collect();
         let cannot = |error| Error::io("listen on the given sockets", error);
         for socket in &sockets {
+            if is_connected(socket) {
+                continue;
+            }
             // Only these systems can tell; on the others nobody would ever come.
             #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
             if !socket.is_listener().map_err(cannot)? {
@@ -145,6 +152,11 @@ impl ListenOptions {
         self.start(name, address.unwrap_or(UNSPECIFIED), None, sockets, None)
     }
 
+    /// Until when a client that comes now is waited for.
+    fn handshake_deadline(&self) -> Instant {
+        Instant::now() + self.handshake_timeout.min(LONGEST_HANDSHAKE)
+    }
+
     fn start(
         &self,
         url: String,
@@ -154,6 +166,13 @@ impl ListenOptions {
         file: Option<SocketFile>,
     ) -> Result<Listener> {
         let cannot = |error| Error::io(format!("listen on {url}"), error);
+        let (clients, sockets): (Vec<_>, _) = sockets.into_iter().partition(is_connected);
+        let deadline = self.handshake_deadline();
+        let pending = clients.into_iter().map(|client| {
+            let peer = client.peer_addr()?.as_socket();
+            Pending::new(client, peer, deadline, self)
+        });
+        let pending = pending.collect::<io::Result<_>>().map_err(cannot)?;
         let secure = match &self.tls {
             Some(tls) => Some(Secure::new(tls)?),
             None => None,
@@ -176,7 +195,7 @@ impl ListenOptions {
                 file,
                 sockets,
                 wakes,
-                pending: Vec::new(),
+                pending,
                 ready: VecDeque::new(),
                 paused_until: None,
                 is_exhausted: false,
@@ -188,6 +207,11 @@ impl ListenOptions {
             shared: Arc::new(shared),
         })
     }
+}
+
+/// Whether a socket is that of a client, and not one that listens.
+fn is_connected(socket: &Socket) -> bool {
+    socket.peer_addr().is_ok()
 }
 
 /// A listening WebSocket server.
@@ -298,6 +322,11 @@ impl Listener {
             if let Some(request) = handshakes.ready.pop_front() {
                 return Ok(request);
             }
+            if handshakes.are_over() && self.shared.mailbox.returned.lock().is_empty() {
+                let url = &self.shared.url;
+                let attempt = format!("accept on {url}, where no more clients can come").into();
+                return Err(Error::Aborted { attempt });
+            }
             // Clients that always have something to say do not keep a call for ever.
             rounds += 1;
             if rounds > MAX_LATE && deadline.is_interrupted() {
@@ -368,6 +397,11 @@ impl fmt::Debug for Listener {
 }
 
 impl Handshakes {
+    /// Whether there is no socket on which clients come, nor one that has come.
+    fn are_over(&self) -> bool {
+        self.sockets.is_empty() && self.pending.is_empty()
+    }
+
     /// Waits until something happens, and takes every handshake as far as it goes.
     fn round(&mut self, shared: &Shared, deadline: Deadline) -> Result<(), Halt> {
         reach(Point::Accept);
@@ -456,8 +490,7 @@ impl Handshakes {
                         let gone = self.pending.remove(0);
                         gone.log("dropped for a newer client: max_pending is reached");
                     }
-                    let timeout = shared.options.handshake_timeout.min(LONGEST_HANDSHAKE);
-                    let deadline = Instant::now() + timeout;
+                    let deadline = shared.options.handshake_deadline();
                     if let Ok(pending) =
                         Pending::new(socket, peer.as_socket(), deadline, &shared.options)
                     {

@@ -4,6 +4,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 
@@ -59,10 +60,60 @@ fn several_sockets_are_one_listener() {
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn a_socket_that_does_not_listen_is_refused() {
     bounded(|| {
-        let listening = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let connected = TcpStream::connect(listening.local_addr().unwrap()).unwrap();
-        let refused = ListenOptions::new().listen_on([connected]);
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let refused = ListenOptions::new().listen_on([socket.unwrap()]);
         assert!(matches!(refused, Err(Error::InvalidArgument(_))));
+    });
+}
+
+#[test]
+fn a_connected_socket_is_a_client_that_has_come() {
+    bounded(|| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (mut other, others) = UnixStream::pair().unwrap();
+        let listener = ListenOptions::new().listen_on([ours, others]).unwrap();
+        // One after the other: first who asks wrongly, and is answered inside.
+        let client = thread::spawn(move || {
+            other.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            other.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+            drop(other);
+            let ws = DialOptions::new().dial_on(theirs, "ws://localhost/", Deadline::NEVER)?;
+            ws.read()
+        });
+        let ws = listener.accept().unwrap().upgrade(UpgradeOptions::new());
+        // Nobody else can come.
+        let over = listener.accept().unwrap_err();
+        assert!(matches!(over, Error::Aborted { .. }), "{over:?}");
+        drop(listener);
+        ws.unwrap().write_text("hello").unwrap();
+        let message = client.join().unwrap().unwrap();
+        assert_eq!(message.as_text(), Some("hello"));
+    });
+}
+
+#[test]
+fn a_connected_socket_comes_before_those_of_a_listening_one() {
+    bounded(|| {
+        let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listening.local_addr().unwrap();
+        let first = TcpStream::connect(address).unwrap();
+        let (accepted, _) = listening.accept().unwrap();
+        let sockets = [OwnedFd::from(listening), OwnedFd::from(accepted)];
+        let listener = ListenOptions::new().listen_on(sockets).unwrap();
+        let client = thread::spawn(move || {
+            let ws = DialOptions::new().dial_on(first, "ws://localhost/", Deadline::NEVER)?;
+            ws.read()?;
+            talkws::dial(&format!("ws://{address}/"))?.read()
+        });
+        for _ in 0..2 {
+            let request = listener.accept().unwrap();
+            assert_eq!(request.local_addr(), Some(address));
+            let ws = request.upgrade(UpgradeOptions::new()).unwrap();
+            ws.write_text("hello").unwrap();
+        }
+        client.join().unwrap().unwrap();
     });
 }
 

@@ -19,14 +19,14 @@ fn is_service() -> bool {
 }
 
 /// Runs a test of this program as a service with two sockets, and gives what it prints.
-fn service(test: &str, socket: TcpListener, variables: &[(&str, &str)]) -> (bool, String) {
+fn service(test: &str, socket: impl Into<OwnedFd>, variables: &[(&str, &str)]) -> (bool, String) {
     let output = Command::new("sh")
         .args(["-c", PLAY_SYSTEMD, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", test])
         .env("TALKWS_TEST_SERVICE", "1")
         .envs(variables.iter().copied())
-        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdin(Stdio::from(socket.into()))
         .output()
         .unwrap();
     let text = [output.stdout, output.stderr].concat();
@@ -64,6 +64,30 @@ fn a_socket_of_systemd_is_listened_on() {
         let client = thread::spawn(move || talkws::dial(&url).and_then(|ws| ws.read()));
         let variables = [("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "other:web")];
         let (is_well, text) = service("a_socket_of_systemd_is_listened_on", socket, &variables);
+        assert!(is_well, "{text}");
+        assert_eq!(client.join().unwrap().unwrap().as_text(), Some("hello"));
+    });
+}
+
+#[test]
+fn a_connection_of_systemd_is_a_client() {
+    let test = "a_connection_of_systemd_is_a_client";
+    if is_service() {
+        // As with `Accept=yes`: the name that systemd gives it.
+        let listener = ListenOptions::new().listen_systemd(Some("connection"));
+        let listener = listener.unwrap();
+        let ws = listener.accept().unwrap().upgrade(Default::default());
+        ws.unwrap().write_text("hello").unwrap();
+        assert!(matches!(listener.accept(), Err(Error::Aborted { .. })));
+        return;
+    }
+    bounded(|| {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", socket.local_addr().unwrap());
+        let client = thread::spawn(move || talkws::dial(&url).and_then(|ws| ws.read()));
+        let (connection, _) = socket.accept().unwrap();
+        let variables = [("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "connection")];
+        let (is_well, text) = service(test, connection, &variables);
         assert!(is_well, "{text}");
         assert_eq!(client.join().unwrap().unwrap().as_text(), Some("hello"));
     });

@@ -20,7 +20,8 @@ static TAKEN: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
 impl ListenOptions {
     /// Listens on the sockets that systemd has opened for this process by a socket unit: on those of
     /// a name (`FileDescriptorName=`, which is that of the unit unless given), or on all. Each can be
-    /// taken once. All paths are served, as with [`listen_on`](Self::listen_on).
+    /// taken once. All paths are served, as with [`listen_on`](Self::listen_on); with `Accept=yes` the
+    /// socket is a client, as there.
     ///
     /// [`Error::Io`] when there are none: see `sd_listen_fds(3)` for the variables of the environment
     /// that name them, which stay as they are.

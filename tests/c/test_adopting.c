@@ -90,6 +90,26 @@ static void a_listening_socket_is_listened_on(void) {
     CHECK_STATUS(WS_OK, ws_listener_close(listener, NULL));
 }
 
+static void a_connected_socket_is_the_only_client(void) {
+    ws_listener listener;
+    adopted dial;
+    pthread_t thread;
+    ws_conn server, none;
+    int ends_of[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends_of) == 0);
+    CHECK_STATUS(WS_OK, ws_listen_fd(ends_of[0], NULL, &listener, NULL));
+    CHECK(!is_open(ends_of[0]));
+    dial.fd = ends_of[1];
+    CHECK(pthread_create(&thread, NULL, dial_on, &dial) == 0);
+    CHECK_STATUS(WS_OK, ws_accept(listener, &server, WS_FOREVER, NULL));
+    CHECK_STATUS(WS_ABORTED, ws_accept(listener, &none, WS_FOREVER, NULL));
+    CHECK_STATUS(WS_OK, ws_listener_close(listener, NULL));
+    CHECK_STATUS(WS_OK, ws_upgrade(server, NULL, NULL));
+    CHECK(pthread_join(thread, NULL) == 0);
+    ends(dial.ws, server);
+}
+
 static void systemd_has_opened_nothing_for_this_process(void) {
     ws_listener listener;
     ws_error err;
@@ -160,6 +180,7 @@ int main(void) {
         TEST(a_connected_socket_is_dialled_on),
         TEST(what_cannot_be_adopted_stays_its_owners),
         TEST(a_listening_socket_is_listened_on),
+        TEST(a_connected_socket_is_the_only_client),
         TEST(systemd_has_opened_nothing_for_this_process),
         TEST(a_proxy_that_is_believed_names_the_client),
         TEST(a_proxy_that_cannot_be_believed_is_refused),

@@ -169,6 +169,20 @@ def test_a_socket_that_is_not_served_stays_open(options: dict[str, Any]) -> None
         assert sock.fileno() >= 0
 
 
+def test_a_connected_socket_may_be_served_as_the_only_client() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs, talkws.serve(echo, sock=ours) as server:
+
+        def talk() -> None:
+            with talkws.connect("ws://localhost/", sock=theirs) as client:
+                check(client)
+
+        client = in_thread(talk)
+        server.serve_forever()
+        server.shutdown(close_connections=False)
+        client.result(PATIENCE)
+
+
 def test_only_a_listening_socket_can_be_served() -> None:
     with socket.socket() as sock:
         with pytest.raises(ValueError, match="does not listen"):

@@ -59,16 +59,18 @@ pub unsafe extern "C" fn ws_listen(
     unsafe { guard::call(err, body) }
 }
 
-/// Listens with a stream socket that listens already, and serves all paths.
+/// Listens with a stream socket that listens already, and serves all paths. A connected one is a client
+/// that has come already, and the only one: inetd, or systemd with Accept=yes, starts a program for
+/// each. The second `ws_accept` is `WS_ABORTED` then.
 ///
-/// @param fd        a listening stream socket of any family. With `WS_OK` it belongs to the library,
-///                  which may have given it another number and puts it into non-blocking mode; with
-///                  anything else it stays yours.
+/// @param fd        a listening or connected stream socket of any family. With `WS_OK` it belongs to
+///                  the library, which may have given it another number and puts it into
+///                  non-blocking mode; with anything else it stays yours.
 /// @param options   what to choose, or NULL for the defaults.
 /// @param listener  where to put the listener, which you end with `ws_listener_close`.
 /// @param err       where to tell a failure, or NULL.
 /// @return          `WS_OK`;
-///                  `WS_INVALID_ARGUMENT`: there is no such descriptor, or it does not listen;
+///                  `WS_INVALID_ARGUMENT`: there is no such descriptor, or it is neither;
 ///                  `WS_IO`: it is no socket;
 ///                  `WS_BAD_HANDLE`: the options are none; `WS_NO_MEMORY`, `WS_INTERNAL`.
 ///
@@ -97,7 +99,8 @@ pub unsafe extern "C" fn ws_listen_fd(
 }
 
 /// Listens on the sockets that systemd has opened for this process by a socket unit
-/// (sd_listen_fds(3)), and serves all paths. Each can be taken once.
+/// (sd_listen_fds(3)), and serves all paths. Each can be taken once. With Accept=yes it is a client, see
+/// `ws_listen_fd`.
 ///
 /// @param name      only those of this name (FileDescriptorName=, which is that of the unit unless
 ///                  given), or NULL for all.
@@ -199,7 +202,8 @@ pub unsafe extern "C" fn ws_listener_url(
 /// @param err         where to tell a failure, or NULL.
 /// @return            `WS_OK`;
 ///                    `WS_TIMED_OUT`: nobody came, and nobody was harmed, call again;
-///                    `WS_ABORTED`: another thread closed the listener meanwhile;
+///                    `WS_ABORTED`: another thread closed the listener meanwhile, or there are no
+///                    more clients to come, see `ws_listen_fd`;
 ///                    `WS_IO`: the system cannot wait;
 ///                    `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`.
 ///

@@ -386,7 +386,9 @@ def serve(
         host: Where to listen: a name or address, all addresses of which are listened at; ``None``
             for every interface.
         port: The port; ``0`` or ``None`` takes a free one, see :attr:`Server.port`.
-        sock: A socket that listens already, instead of host and port.
+        sock: A socket that listens already, instead of host and port. One that is connected is a
+            client that has come, and the only one, as inetd has it: :meth:`~Server.serve_forever`
+            returns, and ``shutdown(close_connections=False)`` waits for the handler.
         ssl: A :class:`ServerTLS`, to speak TLS with all clients.
         origins: From which web pages browsers may connect; others get 403. ``"same-host"``: those
             of this very server, and programs that are no browsers. A sequence: these origins,
