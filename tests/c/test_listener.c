@@ -1,6 +1,8 @@
 /* ws_listen, ws_port, ws_accept, ws_upgrade, ws_refuse, ws_listener_close. */
 
+#include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "check.h"
@@ -52,6 +54,28 @@ static void accepting_nobody_times_out(void) {
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_accept(listener, &ws, INT64_MIN, NULL));
     CHECK_STATUS(WS_INVALID_ARGUMENT, ws_accept(listener, NULL, 0, NULL));
     CHECK(ws == 7);
+    CHECK_STATUS(WS_OK, ws_listener_close(listener, NULL));
+}
+
+static void a_system_that_cannot_wait_is_said_so(void) {
+    char url[64];
+    ws_listener listener = peer_listen(url);
+    struct rlimit before, none = {0};
+    struct pollfd nothing = {-1, 0, 0};
+    ws_conn ws;
+    ws_error err;
+
+    /* poll(2) waits for no more descriptors than the process may have; under valgrind it does,
+     * which keeps the limit to itself. */
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none.rlim_max = before.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    if (poll(&nothing, 1, 0) < 0) {
+        CHECK_STATUS(WS_IO, ws_accept(listener, &ws, WS_FOREVER, &err));
+        CHECK(strstr(err.message, url) != NULL);
+    }
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_STATUS(WS_TIMED_OUT, ws_accept(listener, &ws, 0, NULL));
     CHECK_STATUS(WS_OK, ws_listener_close(listener, NULL));
 }
 
@@ -243,6 +267,7 @@ int main(void) {
         TEST(what_no_listener_could_use_is_an_invalid_argument),
         TEST(a_port_belongs_to_one_listener),
         TEST(accepting_nobody_times_out),
+        TEST(a_system_that_cannot_wait_is_said_so),
         TEST(a_timeout_keeps_half_a_request),
         TEST(the_first_read_upgrades),
         TEST(the_first_write_upgrades),
