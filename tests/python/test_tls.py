@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,8 @@ from typing import Any
 
 import pytest
 import talkws
-import websockets.asyncio.client
-import websockets.asyncio.server
 from certificates import Identity, make
-from peers import echo
+from peers import PATIENCE, echo
 
 
 @pytest.fixture(scope="module")
@@ -187,41 +186,25 @@ def test_what_cannot_be_used_is_said(folder: Path, identity: Identity) -> None:
         talkws.listen("wss://127.0.0.1:0")
 
 
-# By asyncio: in its threads, websockets receives while it sends, which the ssl module does not bear.
-# Now and then it never gets an answer, from itself neither.
+def websockets(*arguments: object) -> subprocess.Popen[str]:
+    program = Path(__file__).with_name("websockets_over_tls.py")
+    command = [sys.executable, str(program), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def test_websockets_talks_to_us(identity: Identity) -> None:
-    async def talk(uri: str) -> str | bytes:
-        context = context_for(identity)
-        async with websockets.asyncio.client.connect(uri, ssl=context) as ws:
-            await ws.send("x" * 100_000)
-            return await ws.recv()
-
-    with serving(talkws.ServerTLS(identity.files)) as server:
-        assert asyncio.run(talk(url(server))) == "x" * 100_000
+    with (
+        serving(talkws.ServerTLS(identity.files)) as server,
+        websockets("client", url(server), identity.ca) as client,
+    ):
+        assert client.communicate(timeout=PATIENCE)[0] == "100000\n"
 
 
 def test_we_talk_to_websockets(identity: Identity) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*identity.files)
-
-    async def send_back(ws: websockets.asyncio.server.ServerConnection) -> None:
-        async for message in ws:
-            await ws.send(message)
-
-    def talk(port: int) -> str | bytes:
-        uri = f"wss://127.0.0.1:{port}/"
+    with websockets("server", *identity.files) as server:
+        assert server.stdout is not None
+        uri = f"wss://127.0.0.1:{int(server.stdout.readline())}/"
         with talkws.connect(uri, ssl=context_for(identity)) as ws:
             ws.send("x" * 100_000)
-            return ws.recv()
-
-    async def serve() -> str | bytes:
-        serving = websockets.asyncio.server.serve(
-            send_back, "127.0.0.1", 0, ssl=context
-        )
-        async with serving as server:
-            port = next(iter(server.sockets)).getsockname()[1]
-            return await asyncio.get_running_loop().run_in_executor(None, talk, port)
-
-    assert asyncio.run(serve()) == "x" * 100_000
+            assert ws.recv(PATIENCE) == "x" * 100_000
+        assert server.wait(PATIENCE) == 0
