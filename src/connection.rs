@@ -6,11 +6,13 @@
 
 mod aside;
 mod closing;
+mod cork;
 mod deflating;
 mod keepalive;
 mod parts;
 mod reader;
 mod sending;
+mod served;
 mod state;
 mod tally;
 mod watch;
@@ -21,8 +23,8 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -41,9 +43,12 @@ use crate::transport::Transport;
 
 use aside::Aside;
 use reader::Reader;
+use served::Served;
 use tally::Tally;
 use writer::{Piece, SentPing, Writer};
 
+pub(crate) use cork::{flush_touched, is_on_loop, run_loop};
+pub(crate) use served::{Progress, Scratch, Watcher};
 pub(crate) use state::PeerName;
 pub use tally::Counters;
 
@@ -97,13 +102,18 @@ struct Shared {
     opening: Opening,
     reader: Mutex<Reader>,
     writer: Mutex<Writer>,
-    /// Told when the parts of a message are complete, for those who wait to write another.
+    /// Told when the parts of a message are complete, for those who wait to write another; and when
+    /// a loop has made room for more.
     message_done: Condvar,
     /// The newest Pong that nobody could send yet.
     pong: Mutex<Option<Box<ControlPayload>>>,
     has_pong: AtomicBool,
     /// Accepted bytes wait in the writer for the stream to take them.
     has_unsent: AtomicBool,
+    /// The loop found the stream ready for accepted bytes, but somebody had the writer's turn.
+    wants_push: AtomicBool,
+    /// There on a connection that a loop reads.
+    served: OnceLock<Box<Served>>,
     phase: AtomicU8,
     tally: Tally,
     status: Mutex<Status>,
@@ -182,6 +192,8 @@ impl Connection {
             pong: Mutex::new(None),
             has_pong: AtomicBool::new(false),
             has_unsent: AtomicBool::new(false),
+            wants_push: AtomicBool::new(false),
+            served: OnceLock::new(),
             phase: AtomicU8::new(Phase::Open as u8),
             tally: Tally::default(),
             status: Mutex::new(Status::default()),

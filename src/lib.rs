@@ -172,5 +172,5 @@ pub use options::{
 };
 pub use protocol::deflate::DeflateParameters;
 pub use protocol::encoder::check_close;
-pub use server::{Listener, Request, listen};
+pub use server::{Handler, Listener, Request, ServeReport, listen};
 pub use tls::{ClientAuth, ClientTls, ServerTls, TlsInfo, TlsVersion};

@@ -1,6 +1,7 @@
 //! Listening, accepting in two steps, upgrading or refusing.
 
 mod bind;
+mod events;
 mod pending;
 mod request;
 mod systemd;
@@ -30,6 +31,8 @@ use crate::transport::poll::{entry, poll, pollfd};
 use crate::transport::{Halt, lock};
 use crate::url::Url;
 
+use events::Crew;
+pub use events::{Handler, ServeReport};
 use pending::{Pending, Verdict};
 pub use request::Request;
 use tls::Secure;
@@ -201,6 +204,7 @@ impl ListenOptions {
                 is_exhausted: false,
                 entries: Vec::new(),
             }),
+            crew: Mutex::new(None),
         };
         log::info!(target: "talkws::server", "listening on {}", shared.url);
         Ok(Listener {
@@ -235,6 +239,25 @@ struct Shared {
     mailbox: Arc<Mailbox>,
     /// Who holds this polls; the others wait for their turn to.
     handshakes: Mutex<Handshakes>,
+    /// The loops, while it is served by events.
+    crew: Mutex<Option<Arc<Crew>>>,
+}
+
+impl Shared {
+    fn is_closed(&self) -> bool {
+        self.mailbox.is_closed.load(Ordering::Acquire)
+    }
+
+    fn close(&self) {
+        self.mailbox.is_closed.store(true, Ordering::Release);
+        self.mailbox.wake();
+        let mut handshakes = self.handshakes.lock();
+        handshakes.file = None;
+        handshakes.sockets.clear();
+        handshakes.pending.clear();
+        handshakes.ready.clear();
+        self.mailbox.returned.lock().clear();
+    }
 }
 
 impl Drop for Shared {
@@ -314,8 +337,13 @@ impl Listener {
         let mut handshakes = lock(&self.shared.handshakes, deadline).map_err(halted)?;
         let mut rounds = 0;
         let mut late = 0;
+        if self.shared.crew.lock().is_some() {
+            let url = &self.shared.url;
+            let reason = format!("accept on {url}: it is served, and clients go to its handler");
+            return Err(Error::InvalidState(reason.into()));
+        }
         loop {
-            if self.shared.mailbox.is_closed.load(Ordering::Acquire) {
+            if self.shared.is_closed() {
                 let attempt = format!("accept on {}", self.shared.url).into();
                 return Err(Error::Aborted { attempt });
             }
@@ -345,14 +373,7 @@ impl Listener {
     /// Stops listening. Every [`accept`](Self::accept), also a blocked one, gives
     /// [`Error::Aborted`]; clients that were not accepted are dropped. Connections live on.
     pub fn close(&self) {
-        self.shared.mailbox.is_closed.store(true, Ordering::Release);
-        self.shared.mailbox.wake();
-        let mut handshakes = self.shared.handshakes.lock();
-        handshakes.file = None;
-        handshakes.sockets.clear();
-        handshakes.pending.clear();
-        handshakes.ready.clear();
-        self.shared.mailbox.returned.lock().clear();
+        self.shared.close();
     }
 
     /// Reads the files of certificates and keys anew, and uses them with all clients that come from
@@ -481,22 +502,31 @@ impl Handshakes {
 
     /// Takes connections out of the kernel's backlog.
     fn accept_waiting(&mut self, index: usize, shared: &Shared) {
+        let accepted = self.accept(index, shared);
+        self.paused_until = self.paused_until.or(accepted.paused_until);
+        for pending in accepted.clients {
+            if self.pending.len() >= shared.options.max_pending {
+                let gone = self.pending.remove(0);
+                gone.log("dropped for a newer client: max_pending is reached");
+            }
+            // Its request has often come along.
+            self.advance(pending, true, Instant::now(), shared);
+        }
+    }
+
+    fn accept(&mut self, index: usize, shared: &Shared) -> Accepted {
+        let mut accepted = Accepted::default();
+        let Some(socket) = self.sockets.get(index) else {
+            return accepted;
+        };
         // Others have something to say too: the rest waits for the next round.
         for _ in 0..64 {
-            match self.sockets[index].accept() {
-                Ok((socket, peer)) => {
+            match socket.accept() {
+                Ok((client, peer)) => {
                     self.is_exhausted = false;
-                    if self.pending.len() >= shared.options.max_pending {
-                        let gone = self.pending.remove(0);
-                        gone.log("dropped for a newer client: max_pending is reached");
-                    }
                     let deadline = shared.options.handshake_deadline();
-                    if let Ok(pending) =
-                        Pending::new(socket, peer.as_socket(), deadline, &shared.options)
-                    {
-                        // Its request has often come along.
-                        self.advance(pending, true, Instant::now(), shared);
-                    }
+                    let pending = Pending::new(client, peer.as_socket(), deadline, &shared.options);
+                    accepted.clients.extend(pending);
                 }
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
@@ -505,14 +535,25 @@ impl Handshakes {
                             log::warn!(target: "talkws::server", "accept on {url}: {error}");
                         }
                         self.is_exhausted = true;
-                        self.paused_until = Some(Instant::now() + EXHAUSTED_PAUSE);
-                        return;
+                        accepted.paused_until = Some(Instant::now() + EXHAUSTED_PAUSE);
+                        return accepted;
                     }
                     // accept(2): errors that belong to the one connection that was to come.
                     _ if error.kind() != io::ErrorKind::WouldBlock => {}
-                    _ => return,
+                    _ => return accepted,
                 },
             }
         }
+        accepted.may_be_more = true;
+        accepted
     }
+}
+
+/// What came out of the kernel's backlog.
+#[derive(Default)]
+struct Accepted {
+    clients: Vec<Pending>,
+    may_be_more: bool,
+    /// There was no room for more; that may be another then.
+    paused_until: Option<Instant>,
 }

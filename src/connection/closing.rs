@@ -21,7 +21,15 @@ impl Shared {
         };
         self.begin_closing(info);
         if self.phase() != Phase::Ended {
-            self.close_and_wait(self.until_closed(deadline))?;
+            if self.served.get().is_some() {
+                self.close_served(deadline)?;
+                if self.phase() != Phase::Ended {
+                    // On a loop's thread, which goes on with it.
+                    return Ok(());
+                }
+            } else {
+                self.close_and_wait(self.until_closed(deadline))?;
+            }
         }
         match self.end_error() {
             Error::Closed(_) => Ok(()),
@@ -105,14 +113,14 @@ impl Shared {
     }
 
     /// `deadline`, or the end of the close timeout, which began when the closing did.
-    fn until_closed(&self, deadline: Deadline) -> Deadline {
+    pub(super) fn until_closed(&self, deadline: Deadline) -> Deadline {
         match self.status.lock().close_by {
             Some(close_by) => deadline.or_sooner(close_by),
             None => deadline.or_sooner(self.close_timeout),
         }
     }
 
-    fn close_time_is_up(&self) -> bool {
+    pub(super) fn close_time_is_up(&self) -> bool {
         self.until_closed(Deadline::NEVER).has_passed()
     }
 
@@ -132,6 +140,10 @@ impl Shared {
             .end
             .get_or_insert(Error::from(violation.clone()));
         let _ = self.send_close(deadline);
+        if self.served.get().is_some() {
+            // The loop does the rest: it does not wait for the peer here.
+            return self.mark_ended(Error::from(violation));
+        }
         // A socket closed with unread bytes resets the connection, and the peer may never see
         // our Close; so read on until the peer has seen the end.
         self.transport.shutdown(Shutdown::Write);

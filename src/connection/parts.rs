@@ -71,6 +71,7 @@ impl Shared {
             let reason = "read some: the buffer has no room for a single byte";
             return Err(Error::InvalidArgument(reason.into()));
         }
+        self.check_readable("read some")?;
         let source = self
             .source(deadline, |aside| aside.take_part(buffer))
             .map_err(|halt| halt.into_error("read some", self))?;

@@ -77,7 +77,7 @@ impl Ahead {
     }
 
     /// Puts bytes in; there are none.
-    fn fill(&mut self, bytes: &[u8]) {
+    pub(super) fn fill(&mut self, bytes: &[u8]) {
         debug_assert!(self.is_empty());
         self.bytes.extend_from_slice(bytes);
     }
@@ -195,6 +195,7 @@ impl Shared {
     }
 
     fn read_payload(&self, payload: &mut Vec<u8>, deadline: Deadline) -> Result<MessageKind> {
+        self.check_readable("read")?;
         let source = self
             .source(deadline, Aside::take)
             .map_err(|halt| halt.into_error("read", self))?;
@@ -385,7 +386,7 @@ impl Shared {
     }
 
     /// Receives a large frame's payload where it belongs.
-    fn receive_in_place(
+    pub(super) fn receive_in_place(
         &self,
         decoder: &mut Decoder,
         payload: &mut Vec<u8>,
@@ -441,7 +442,7 @@ impl Shared {
         buffer: &mut [MaybeUninit<u8>],
         deadline: Deadline,
     ) -> Result<usize, Stop> {
-        while self.has_unsent() {
+        while self.has_unsent() && self.served.get().is_none() {
             let both = Readiness {
                 receive: true,
                 send: true,

@@ -32,6 +32,13 @@ impl Shared {
     /// Ends the connection, unless it has ended: everybody who waits for it is woken, and every
     /// later call gives `error`. Gives the error with which it really ended.
     pub(super) fn end(&self, error: Error) -> Error {
+        let end = self.mark_ended(error);
+        self.transport.shutdown(Shutdown::Both);
+        end
+    }
+
+    /// Like [`end`](Self::end), and leaves the stream as it is.
+    pub(super) fn mark_ended(&self, error: Error) -> Error {
         let (end, is_news) = {
             let mut status = self.status.lock();
             let end = status.end.get_or_insert(error).clone();
@@ -41,7 +48,6 @@ impl Shared {
         if is_news {
             self.log_end(&end);
         }
-        self.transport.shutdown(Shutdown::Both);
         // Under the writer's lock none could miss it; but its holder may be waiting for the
         // stream, so those who wait for a message to be complete look again by themselves.
         self.message_done.notify_all();

@@ -121,6 +121,7 @@ impl Shared {
         is_done: impl Fn(&Status) -> bool,
     ) -> Result<()> {
         let _watching = Watching::new(self);
+        let deadline = self.waiting_deadline(deadline);
         loop {
             let mut status = self.status.lock();
             if is_done(&status) {
@@ -132,7 +133,9 @@ impl Shared {
             if status.aside.is_begun() {
                 return Err(in_parts(attempt));
             }
-            let may_read = status.aside.waiting == 0 && status.aside.len() < max_aside;
+            let may_read = self.served.get().is_none()
+                && status.aside.waiting == 0
+                && status.aside.len() < max_aside;
             let reader = may_read.then(|| self.reader.try_lock()).flatten();
             if let Some(reader) = reader {
                 status.aside.is_filling = true;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
+use super::cork;
 use super::sending::MAX_TOGETHER;
 use super::state::Fuse;
 use super::{Phase, PingId, Shared};
@@ -49,6 +50,8 @@ pub(super) struct Writer {
     /// The text of that message so far.
     text: Utf8,
     close_sent: bool,
+    /// What the stream does not take at once is kept, and nothing is waited for.
+    pub keeps: bool,
     /// The stream takes no more. What it holds may still be read.
     pub broken: Option<Error>,
 }
@@ -63,6 +66,7 @@ impl Writer {
             parts_by: None,
             text: Utf8::default(),
             close_sent: false,
+            keeps: false,
             broken: None,
         }
     }
@@ -80,8 +84,21 @@ impl Writer {
         self.unsent_start += sent;
         if self.unsent_start == self.unsent.len() {
             self.unsent_start = 0;
-            self.unsent = Vec::new();
+            cork::put_by(std::mem::take(&mut self.unsent));
         }
+    }
+
+    /// Whether a halt is no reason to give up, since what is to be sent can be kept.
+    pub fn may_keep(&self, halt: &Halt) -> bool {
+        self.keeps && !matches!(halt, Halt::Failed(_))
+    }
+
+    /// Makes room for so many more bytes.
+    pub fn reserve_unsent(&mut self, size: usize) -> bool {
+        if self.unsent.capacity() == 0 {
+            self.unsent = cork::spare();
+        }
+        self.unsent.try_reserve(size).is_ok()
     }
 
     /// Accepts bytes, which leave after those that were accepted before.
@@ -90,18 +107,31 @@ impl Writer {
             self.unsent.drain(..self.unsent_start);
             self.unsent_start = 0;
         }
-        self.unsent.try_reserve(bytes.len()).map_err(|_| NoMemory)?;
+        if !self.reserve_unsent(bytes.len()) {
+            return Err(NoMemory);
+        }
         self.unsent.extend_from_slice(bytes);
         Ok(())
     }
 }
 
 /// The writer's turn. Whoever gives it back sends what others could not send meanwhile.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     shared: &'a Shared,
     /// Dropped before the writer is free.
     fuse: Option<Fuse<'a>>,
-    writer: Option<MutexGuard<'a, Writer>>,
+    pub(super) writer: Option<MutexGuard<'a, Writer>>,
+}
+
+impl Turn<'_> {
+    /// `deadline`, unless nothing is waited for in this turn.
+    fn deadline(&self, deadline: Deadline) -> Deadline {
+        if self.keeps {
+            Deadline::passed()
+        } else {
+            deadline
+        }
+    }
 }
 
 impl std::ops::Deref for Turn<'_> {
@@ -129,6 +159,7 @@ impl Drop for Turn<'_> {
         if self.shared.has_pong.load(Ordering::Relaxed) {
             self.shared.send_pong();
         }
+        self.shared.push_if_wanted();
     }
 }
 
@@ -140,8 +171,8 @@ impl Shared {
         data: &[u8],
         options: WriteOptions,
     ) -> Result<()> {
-        let deadline = options.deadline.or_sooner(self.write_timeout);
-        let mut turn = self.turn("write", deadline)?;
+        let deadline = self.waiting_deadline(options.deadline.or_sooner(self.write_timeout));
+        let mut turn = self.turn_with_room("write", deadline)?;
         while turn.encoder.is_inside_message() {
             if turn.is_mine() {
                 let reason = "write: this thread has begun a message in parts; write its last part";
@@ -149,7 +180,7 @@ impl Shared {
             }
             self.wait_for_last_part(&mut turn, deadline)?;
         }
-        let options = options.deadline(deadline);
+        let options = self.corked(options.deadline(deadline), &turn);
         self.send_data(&mut turn, Piece::whole(kind, data), options)
     }
 
@@ -159,8 +190,8 @@ impl Shared {
             data,
             is_last,
         } = part;
-        let deadline = options.deadline.or_sooner(self.write_timeout);
-        let mut turn = self.turn("write part", deadline)?;
+        let deadline = self.waiting_deadline(options.deadline.or_sooner(self.write_timeout));
+        let mut turn = self.turn_with_room("write part", deadline)?;
         while turn.encoder.is_inside_message() && !turn.is_mine() {
             self.wait_for_last_part(&mut turn, deadline)?;
         }
@@ -172,7 +203,8 @@ impl Shared {
                 return Err(Error::InvalidArgument(reason.into()));
             }
         }
-        self.send_data(&mut turn, part, options.deadline(deadline))?;
+        let options = self.corked(options.deadline(deadline), &turn);
+        self.send_data(&mut turn, part, options)?;
         turn.text = text;
         turn.parts_by = (!is_last).then(|| std::thread::current().id());
         if is_last {
@@ -183,14 +215,16 @@ impl Shared {
 
     pub(super) fn write_ping(&self, payload: &[u8], deadline: Deadline) -> Result<PingId> {
         let mut turn = self.turn("ping", deadline)?;
+        let deadline = turn.deadline(deadline);
         self.send_ping(&mut turn, payload, deadline)
     }
 
     /// Sends a Pong that nobody asked for (RFC 6455, 5.5.3).
     pub(super) fn write_pong(&self, payload: &[u8], deadline: Deadline) -> Result<()> {
         let mut turn = self.turn("pong", deadline)?;
+        let deadline = turn.deadline(deadline);
         let frame = turn.encoder.pong(payload)?;
-        self.send_unsent(&mut turn, deadline)
+        self.send_unsent_first(&mut turn, deadline)
             .and_then(|()| self.send_frame(&mut turn, frame.as_bytes(), deadline))
             .map_err(|halt| halt.into_error("pong", self))
     }
@@ -204,7 +238,7 @@ impl Shared {
 
     fn send_ping(&self, turn: &mut Turn<'_>, payload: &[u8], deadline: Deadline) -> Result<PingId> {
         let frame = turn.encoder.ping(payload)?;
-        self.send_unsent(turn, deadline)
+        self.send_unsent_first(turn, deadline)
             .map_err(|halt| halt.into_error("ping", self))?;
         // Before it is sent, or the answer may come first.
         let id = self.expect_pong(payload);
@@ -250,7 +284,11 @@ impl Shared {
     }
 
     pub(super) fn flush(&self, deadline: Deadline) -> Result<()> {
+        let deadline = self.waiting_deadline(deadline);
         let mut turn = self.turn("flush", deadline)?;
+        if turn.keeps {
+            return self.wait_for_room(&mut turn, 0, "flush", deadline);
+        }
         self.send_unsent(&mut turn, deadline)
             .map_err(|halt| halt.into_error("flush", self))
     }
@@ -261,6 +299,7 @@ impl Shared {
     pub(super) fn send_close(&self, deadline: Deadline) -> Result<()> {
         let halted = |halt: Halt| halt.into_error("close", self);
         let mut turn = self.any_turn("close", deadline)?;
+        let deadline = turn.deadline(deadline);
         if !turn.close_sent {
             let frame = match &self.status.lock().closing {
                 Some(info) if info.by == ClosedBy::Local => {
@@ -269,8 +308,8 @@ impl Shared {
                 Some(info) => turn.encoder.close(info.code, "")?,
                 None => return Ok(()),
             };
-            self.send_unsent(&mut turn, deadline).map_err(halted)?;
-            self.send_frame(&mut turn, frame.as_bytes(), deadline)
+            self.send_unsent_first(&mut turn, deadline)
+                .and_then(|()| self.send_frame(&mut turn, frame.as_bytes(), deadline))
                 .map_err(halted)?;
             turn.close_sent = true;
         }
@@ -299,6 +338,7 @@ impl Shared {
             drop(writer);
             // As when a turn is given back: one more may have come, whose reader found no turn.
             fence(Ordering::SeqCst);
+            self.push_if_wanted();
         }
     }
 
@@ -317,7 +357,10 @@ impl Shared {
             fuse: Some(self.fuse()),
             writer: Some(writer),
         };
-        let _ = self.send_unsent(&mut turn, Deadline::from(Duration::ZERO));
+        let _ = self.send_unsent(&mut turn, Deadline::passed());
+        if self.served.get().is_some() {
+            self.message_done.notify_all();
+        }
         true
     }
 
@@ -347,7 +390,7 @@ impl Shared {
     }
 
     /// Waits for the writer's turn, on a connection that may still be written to.
-    fn turn(&self, attempt: &'static str, deadline: Deadline) -> Result<Turn<'_>> {
+    pub(super) fn turn(&self, attempt: &'static str, deadline: Deadline) -> Result<Turn<'_>> {
         // Who comes too late need not wait to learn it.
         if self.phase() != Phase::Open {
             return Err(self.end_error());
@@ -358,7 +401,14 @@ impl Shared {
     }
 
     fn any_turn(&self, attempt: &'static str, deadline: Deadline) -> Result<Turn<'_>> {
-        let writer = lock(&self.writer, deadline).map_err(|halt| halt.into_error(attempt, self))?;
+        // Nobody waits with the turn on a connection that a loop reads.
+        let deadline = match self.served.get() {
+            Some(_) => Deadline::NEVER,
+            None => deadline,
+        };
+        let mut writer =
+            lock(&self.writer, deadline).map_err(|halt| halt.into_error(attempt, self))?;
+        writer.keeps = self.served.get().is_some();
         Ok(Turn {
             shared: self,
             fuse: Some(self.fuse()),
@@ -366,7 +416,7 @@ impl Shared {
         })
     }
 
-    fn check_writable(&self, writer: &Writer) -> Result<()> {
+    pub(super) fn check_writable(&self, writer: &Writer) -> Result<()> {
         if self.phase() != Phase::Open {
             return Err(self.end_error());
         }
@@ -448,8 +498,11 @@ impl Shared {
         if may_wait && self.make_room(writer, size, deadline)? {
             return Ok(true);
         }
-        self.send_unsent(writer, deadline)?;
-        Ok(false)
+        match self.send_unsent(writer, deadline) {
+            Ok(()) => Ok(false),
+            Err(halt) if writer.may_keep(&halt) && writer.reserve_unsent(size) => Ok(true),
+            Err(halt) => Err(halt),
+        }
     }
 }
 

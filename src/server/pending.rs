@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
@@ -24,7 +25,7 @@ use crate::transport::{Halt, Transport};
 
 /// How long a refused client may take to read its answer. A socket closed with unread bytes
 /// would reset the connection, and the answer might never be seen.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 pub(super) struct Pending {
     transport: Box<dyn Transport>,
@@ -119,6 +120,11 @@ impl Pending {
     /// Says in the log what became of the client.
     pub fn log(&self, news: impl fmt::Display) {
         log::debug!(target: "talkws::server", "client {}: {news}", PeerName(self.peer));
+    }
+
+    /// What an event loop may wait for.
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.transport.as_raw_fd()
     }
 
     pub fn deadline(&self) -> Instant {

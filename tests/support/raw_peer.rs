@@ -1,7 +1,7 @@
 //! A peer that has made the opening handshake and from then on does as it is told, right or wrong.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use talkws::{Connection, DialOptions, ListenOptions, UpgradeOptions};
@@ -62,6 +62,20 @@ impl RawPeer {
             },
             server,
         )
+    }
+
+    /// A raw client of whoever answers at this address.
+    pub fn client_at(address: SocketAddr) -> RawPeer {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(REQUEST).unwrap();
+        let head = read_head(&mut stream);
+        let is_upgraded = head.starts_with(b"HTTP/1.1 101 ");
+        assert!(is_upgraded, "{}", String::from_utf8_lossy(&head));
+        RawPeer {
+            stream,
+            masks: true,
+        }
     }
 
     /// A raw server of a talkws client.

@@ -1,0 +1,426 @@
+//! A connection that a loop reads, and that nobody else does.
+//!
+//! Nothing is waited for under the locks of its halves: what the stream does not take is kept, and the
+//! loop sends it when there is room. So a loop's thread may take these locks too.
+
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use super::cork;
+use super::reader::{IN_PLACE, Reader, Stop};
+use super::writer::Turn;
+use super::{Connection, Phase, Shared};
+use crate::close::ClosedBy;
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::message::{Message, MessageKind};
+use crate::options::WriteOptions;
+use crate::transport::Halt;
+
+/// How much a loop receives at a time.
+const BUFFER: usize = 64 * 1024;
+
+/// How often a connection's turn receives, before others have theirs.
+const RECEIVES: usize = 8;
+
+/// The payload's memory that a loop keeps for the next message.
+const KEEP: usize = 256 * 1024;
+
+/// Who writes on a served connection waits while this much is accepted and not sent.
+pub(super) const HIGH_WATER: usize = 1024 * 1024;
+
+/// Is told what a loop must know of a connection that other threads use.
+pub(crate) trait Watcher: Send + Sync {
+    /// The connection of this key is being closed.
+    fn look(&self, key: usize);
+}
+
+/// Which loop reads a connection.
+pub(super) struct Served {
+    me: Weak<Shared>,
+    watcher: Arc<dyn Watcher>,
+    key: usize,
+    /// A descriptor that tells of bytes has told of all of them: not so with TLS.
+    is_plain: bool,
+    /// A loop's thread has written, and flushes soon.
+    is_touched: AtomicBool,
+}
+
+/// The memory of a loop's thread for reading: what is in use for no longer than a call.
+pub(crate) struct Scratch {
+    buffer: Box<[MaybeUninit<u8>]>,
+    message: Message,
+}
+
+impl Scratch {
+    pub fn new() -> Self {
+        Scratch {
+            buffer: Box::new_uninit_slice(BUFFER),
+            message: Message::default(),
+        }
+    }
+}
+
+/// What became of a connection's turn.
+pub(crate) enum Progress {
+    /// The descriptor tells when there is more.
+    Idle,
+    /// There may be more already, and others have their turn first.
+    Again,
+    /// It has ended, with this.
+    Ended(Error),
+}
+
+impl Connection {
+    /// Lets a loop read this connection from now on, and nobody else. `key` is what the watcher knows
+    /// it by. False when there is one already.
+    pub(crate) fn serve(&self, watcher: Arc<dyn Watcher>, key: usize) -> bool {
+        let served = Served {
+            me: Arc::downgrade(&self.shared),
+            watcher,
+            key,
+            is_plain: self.shared.transport.tls().is_none(),
+            is_touched: AtomicBool::new(false),
+        };
+        self.shared.served.set(Box::new(served)).is_ok()
+    }
+
+    /// Receives what has come, and delivers the messages in it. With `to_the_end` until the
+    /// stream has no more, as it has ended, or is about to.
+    pub(crate) fn turn(
+        &self,
+        scratch: &mut Scratch,
+        to_the_end: bool,
+        deliver: &mut dyn FnMut(&Message),
+    ) -> Progress {
+        self.shared.read_turn(scratch, to_the_end, deliver)
+    }
+
+    /// Sends what was accepted, now that the stream takes more.
+    pub(crate) fn make_progress(&self) {
+        if self.shared.has_unsent() {
+            self.shared.push_from_loop();
+        }
+    }
+
+    /// When its closing has taken as long as it may, while it is being closed.
+    pub(crate) fn close_by(&self) -> Option<Instant> {
+        if self.shared.phase() != Phase::Closing {
+            return None;
+        }
+        self.shared.status.lock().close_by
+    }
+
+    /// Ends it: the peer did not answer in time.
+    pub(crate) fn give_up_closing(&self) -> Error {
+        let reason = "close: the peer did not answer our Close in time";
+        self.shared.end(Error::ConnectionLost {
+            reason: reason.into(),
+            source: None,
+        })
+    }
+
+    pub(crate) fn is_served(&self) -> bool {
+        self.shared.served.get().is_some()
+    }
+
+    /// Sends what says why it has failed, and drops what comes; false once the stream has ended.
+    pub(crate) fn linger(&self, scratch: &mut Scratch) -> bool {
+        if !self.shared.has_unsent() {
+            self.shared.transport.shutdown(Shutdown::Write);
+        }
+        for _ in 0..RECEIVES {
+            let received = self
+                .shared
+                .transport
+                .receive(&mut scratch.buffer, Deadline::passed());
+            match received {
+                Ok(1..) => {}
+                Err(Halt::TimedOut | Halt::Interrupted) => return true,
+                Ok(0) | Err(Halt::Failed(_)) => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Shared {
+    /// Whether a loop reads this, and this is a thread that must not wait for it.
+    fn must_not_wait(&self) -> bool {
+        self.served.get().is_some() && cork::is_on_loop()
+    }
+
+    /// Nobody but the loop reads a served connection.
+    pub(super) fn check_readable(&self, attempt: &str) -> Result<()> {
+        if self.served.get().is_none() {
+            return Ok(());
+        }
+        let reason = format!(
+            "{attempt}: a server's loop reads this connection, and gives its messages to the handler"
+        );
+        Err(Error::InvalidState(reason.into()))
+    }
+
+    /// The deadline of a call that would wait until `deadline`.
+    pub(super) fn waiting_deadline(&self, deadline: Deadline) -> Deadline {
+        if self.must_not_wait() {
+            Deadline::passed()
+        } else {
+            deadline
+        }
+    }
+
+    /// How to write in a turn in which nothing is waited for.
+    pub(super) fn corked(&self, options: WriteOptions, turn: &Turn<'_>) -> WriteOptions {
+        if !turn.keeps {
+            return options;
+        }
+        let is_on_loop = cork::is_on_loop();
+        if is_on_loop {
+            self.touch();
+        }
+        let more = options.more || is_on_loop;
+        options.more(more).deadline(Deadline::passed())
+    }
+
+    /// Lets this loop's thread flush the connection when it has handled what it received.
+    fn touch(&self) {
+        if let Some(served) = self.served.get()
+            && !served.is_touched.swap(true, Ordering::Relaxed)
+            && let Some(me) = served.me.upgrade()
+        {
+            cork::touch(&me);
+        }
+    }
+
+    /// The writer's turn, once so little waits to be sent that more may be accepted.
+    pub(super) fn turn_with_room(
+        &self,
+        attempt: &'static str,
+        deadline: Deadline,
+    ) -> Result<Turn<'_>> {
+        let mut turn = self.turn(attempt, deadline)?;
+        if turn.keeps && !cork::is_on_loop() {
+            self.wait_for_room(&mut turn, HIGH_WATER, attempt, deadline)?;
+        }
+        Ok(turn)
+    }
+
+    /// Waits until the loop has sent all but so many of the accepted bytes.
+    pub(super) fn wait_for_room(
+        &self,
+        turn: &mut Turn<'_>,
+        most: usize,
+        attempt: &'static str,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let is_full = |turn: &Turn<'_>| turn.unsent().len() > most;
+        if is_full(turn) {
+            self.send_unsent_first(turn, Deadline::passed())
+                .map_err(|halt| halt.into_error(attempt, self))?;
+        }
+        while is_full(turn) {
+            if deadline.is_interrupted() {
+                return Err(Halt::Interrupted.into_error(attempt, self));
+            }
+            if deadline.has_passed() {
+                return Err(Halt::TimedOut.into_error(attempt, self));
+            }
+            let Some(writer) = &mut turn.writer else {
+                return Ok(());
+            };
+            // In slices, since the end of the connection is told without the lock.
+            let slice = deadline.slice().unwrap_or(Deadline::INTERRUPT_INTERVAL);
+            self.message_done
+                .wait_for(writer, slice.min(Deadline::INTERRUPT_INTERVAL));
+            self.check_writable(turn)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what was accepted, as far as the stream takes it. When another thread is writing, that
+    /// one does when it is done: no room that the descriptor has told of goes unused.
+    pub(super) fn push_from_loop(&self) {
+        if let Some(served) = self.served.get() {
+            served.is_touched.store(false, Ordering::Relaxed);
+        }
+        if self.push_unsent() {
+            return;
+        }
+        self.wants_push.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.push_unsent() {
+            self.wants_push.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// After the writer's turn was given back: what a loop wanted to send meanwhile.
+    pub(super) fn push_if_wanted(&self) {
+        if self.wants_push.load(Ordering::Relaxed) && self.wants_push.swap(false, Ordering::AcqRel)
+        {
+            self.push_unsent();
+        }
+    }
+
+    /// Closes a served connection, whose loop reads the peer's answer. On a loop's thread that is
+    /// not waited for.
+    pub(super) fn close_served(&self, deadline: Deadline) -> Result<()> {
+        let Some(served) = self.served.get() else {
+            return Ok(());
+        };
+        if self.closed_by() == ClosedBy::Local {
+            // What the stream does not take is kept; and one that failed is the loop's to notice.
+            let _ = self.send_close(Deadline::passed());
+        }
+        served.watcher.look(served.key);
+        if cork::is_on_loop() {
+            self.touch();
+            return Ok(());
+        }
+        let deadline = self.until_closed(deadline);
+        loop {
+            let mut status = self.status.lock();
+            if self.phase() == Phase::Ended {
+                return Ok(());
+            }
+            match deadline.slice() {
+                Some(slice) => drop(self.news.wait_for(&mut status, slice)),
+                None => self.news.wait(&mut status),
+            }
+            drop(status);
+            if deadline.is_interrupted() && !self.close_time_is_up() {
+                return Err(Halt::Interrupted.into_error("close", self));
+            }
+            if deadline.has_passed() && self.phase() != Phase::Ended {
+                let reason = "close: the peer did not answer our Close in time";
+                self.end(Error::ConnectionLost {
+                    reason: reason.into(),
+                    source: None,
+                });
+            }
+        }
+    }
+
+    fn read_turn(
+        &self,
+        scratch: &mut Scratch,
+        to_the_end: bool,
+        deliver: &mut dyn FnMut(&Message),
+    ) -> Progress {
+        // Others hold it for a moment only, to look.
+        let mut reader = self.reader.lock();
+        let _fuse = self.fuse();
+        if self.phase() == Phase::Ended {
+            return Progress::Ended(self.end_error());
+        }
+        if reader.peer_close.is_some() {
+            let error = self.peer_closed(&mut reader, Deadline::passed());
+            return ended_unless_temporary(error);
+        }
+        let mut payload = if reader.decoder.is_inside_message() {
+            std::mem::take(&mut reader.partial)
+        } else {
+            scratch.message.take_buffer()
+        };
+        let read = self.read_messages(&mut reader, &mut payload, scratch, to_the_end, deliver);
+        let progress = match read {
+            Ok(progress) => progress,
+            Err(Stop::NoMemory) => Progress::Ended(self.end(Error::NoMemory("the message"))),
+            Err(stop) => {
+                let error = self.stopped(&mut reader, stop, Deadline::passed());
+                ended_unless_temporary(error)
+            }
+        };
+        if reader.decoder.is_inside_message() && !matches!(progress, Progress::Ended(_)) {
+            // An idle connection does not keep the memory of a loop.
+            if payload.capacity() > 2 * payload.len() && scratch.message.is_empty() {
+                reader.partial = payload.as_slice().into();
+                scratch.keep(payload);
+            } else {
+                reader.partial = payload;
+            }
+        } else {
+            scratch.keep(payload);
+        }
+        progress
+    }
+
+    fn read_messages(
+        &self,
+        reader: &mut Reader,
+        payload: &mut Vec<u8>,
+        scratch: &mut Scratch,
+        to_the_end: bool,
+        deliver: &mut dyn FnMut(&Message),
+    ) -> Result<Progress, Stop> {
+        let is_plain = self.served.get().is_some_and(|served| served.is_plain);
+        let Scratch { buffer, message } = scratch;
+        let mut deliver = |kind: MessageKind, payload: &mut Vec<u8>| {
+            self.tally.message_received(payload.len());
+            message.replace(kind, std::mem::take(payload));
+            deliver(message);
+            *payload = message.take_buffer();
+            match self.phase() {
+                Phase::Ended => Err(Stop::Ended(self.end_error())),
+                _ => Ok(()),
+            }
+        };
+        for _ in 0..RECEIVES {
+            while reader.has_ahead() {
+                if let Some(kind) = self.decode_ahead(reader, payload, usize::MAX)? {
+                    deliver(kind, payload)?;
+                }
+            }
+            if reader.missing_payload() >= IN_PLACE {
+                let decoder = &mut reader.decoder;
+                let event = self.receive_in_place(decoder, payload, Deadline::passed())?;
+                if let Some(kind) = self.handle(event, payload)? {
+                    deliver(kind, payload)?;
+                }
+                continue;
+            }
+            let length = match self.receive(buffer, Deadline::passed()) {
+                Ok(length) => length,
+                Err(Stop::Halt(Halt::TimedOut)) => return Ok(Progress::Idle),
+                Err(stop) => return Err(stop),
+            };
+            // SAFETY: the transport has initialised that many bytes at the start of the buffer.
+            let received =
+                unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<u8>(), length) };
+            let Reader { decoder, .. } = reader;
+            let mut start = 0;
+            while start < received.len() || decoder.has_more() {
+                decoder.get_ready(payload)?;
+                let (used, event) = decoder.decode(&mut received[start..], payload)?;
+                start += used;
+                if let Some(kind) = self.handle(event, payload)? {
+                    deliver(kind, payload)?;
+                }
+            }
+            if is_plain && length < BUFFER && !to_the_end {
+                return Ok(Progress::Idle);
+            }
+        }
+        Ok(Progress::Again)
+    }
+}
+
+impl Scratch {
+    /// Keeps memory for the next message.
+    fn keep(&mut self, payload: Vec<u8>) {
+        if payload.capacity() <= KEEP {
+            self.message = Message::with_buffer(payload);
+        }
+    }
+}
+
+fn ended_unless_temporary(error: Error) -> Progress {
+    if error.is_temporary() {
+        Progress::Idle
+    } else {
+        Progress::Ended(error)
+    }
+}
