@@ -96,7 +96,10 @@ impl Shared {
         }
         let closed = Error::Closed(CloseInfo { code, reason, by });
         // However the stream ends now: both have said goodbye.
-        self.status.lock().end.get_or_insert(closed.clone());
+        self.status
+            .lock()
+            .end
+            .get_or_insert_with(|| Box::new(closed.clone()));
         if self.role == Role::Client {
             // The server is the first to close TCP (RFC 6455, 7.1.1).
             self.drain(self.until_closed(deadline));
@@ -112,7 +115,7 @@ impl Shared {
         }
     }
 
-    fn close_time_is_up(&self) -> bool {
+    pub(super) fn close_time_is_up(&self) -> bool {
         self.until_closed(Deadline::NEVER).has_passed()
     }
 
@@ -130,7 +133,7 @@ impl Shared {
         self.status
             .lock()
             .end
-            .get_or_insert(Error::from(violation.clone()));
+            .get_or_insert_with(|| Box::new(Error::from(violation.clone())));
         let _ = self.send_close(deadline);
         // A socket closed with unread bytes resets the connection, and the peer may never see
         // our Close; so read on until the peer has seen the end.

@@ -53,7 +53,7 @@ impl Shared {
                     payload = &payload[sent - of_header..];
                 }
                 // No byte is on the wire: as if nothing had been tried.
-                Err(halt) if header_sent == 0 => return Err(halt),
+                Err(halt) if header_sent == 0 && !writer.may_keep(&halt) => return Err(halt),
                 Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
                 Err(_) => {
                     self.keep(writer, &header.as_bytes()[header_sent..])?;
@@ -117,9 +117,9 @@ impl Shared {
         deadline: Deadline,
     ) -> Result<bool, Halt> {
         if writer.unsent().len() + size > MAX_TOGETHER {
-            self.send_unsent(writer, deadline)?;
+            self.send_unsent_first(writer, deadline)?;
         }
-        Ok(writer.unsent.try_reserve(size).is_ok())
+        Ok(writer.reserve_unsent(size))
     }
 
     /// Puts a small frame behind what waits, where room was made for it, and sends all of it in
@@ -145,7 +145,7 @@ impl Shared {
         }
         match self.send_unsent(writer, deadline) {
             Err(Halt::Failed(error)) => Err(Halt::Failed(error)),
-            Err(halt) if writer.unsent().len() >= size => {
+            Err(halt) if writer.unsent().len() >= size && !writer.may_keep(&halt) => {
                 writer.unsent.truncate(start);
                 writer.advance_unsent(0);
                 Err(halt)
@@ -171,16 +171,31 @@ impl Shared {
         bytes: &[u8],
         deadline: Deadline,
     ) -> Result<(), Halt> {
+        if writer.keeps && !writer.unsent().is_empty() {
+            return self.keep(writer, bytes);
+        }
         let mut sent = 0;
         while sent < bytes.len() {
             match self.send_some(writer, &[IoSlice::new(&bytes[sent..])], deadline) {
                 Ok(count) => sent += count,
-                Err(halt) if sent == 0 => return Err(halt),
+                Err(halt) if sent == 0 && !writer.may_keep(&halt) => return Err(halt),
                 Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
                 Err(_) => return self.keep(writer, &bytes[sent..]),
             }
         }
         Ok(())
+    }
+
+    /// Sends what was accepted earlier, before something else that may be kept behind it if need be.
+    pub(super) fn send_unsent_first(
+        &self,
+        writer: &mut Writer,
+        deadline: Deadline,
+    ) -> Result<(), Halt> {
+        match self.send_unsent(writer, deadline) {
+            Err(halt) if writer.may_keep(&halt) => Ok(()),
+            sent => sent,
+        }
     }
 
     /// Sends what was accepted earlier.
@@ -213,6 +228,7 @@ impl Shared {
     /// Remembers that the stream takes no more.
     fn note_failure(&self, writer: &mut Writer, halt: Halt) -> Halt {
         let Halt::Failed(source) = halt else {
+            writer.is_stuck |= writer.keeps;
             return halt;
         };
         let source = Arc::new(source);
@@ -221,7 +237,7 @@ impl Shared {
             reason: reason.into(),
             source: Some(source.clone()),
         };
-        writer.broken.get_or_insert(lost);
+        writer.broken.get_or_insert_with(|| Box::new(lost));
         writer.advance_unsent(writer.unsent().len());
         Halt::Failed(std::io::Error::new(source.kind(), source))
     }
