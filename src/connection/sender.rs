@@ -3,7 +3,7 @@
 //! One thread serves all connections of the process. It starts with the first one that needs it, and
 //! ends a second after the last.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
@@ -39,7 +39,7 @@ struct Sender {
 struct State {
     /// There while the thread runs.
     running: Option<Running>,
-    watched: HashMap<usize, Weak<Shared>>,
+    watched: BTreeMap<usize, Weak<Shared>>,
     last_key: usize,
     closing: Vec<Weak<Shared>>,
 }
