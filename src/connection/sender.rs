@@ -1,7 +1,7 @@
 //! The sender: what was accepted for slow peers leaves when they make room, whatever the program does.
 //!
 //! One thread serves all connections of the process. It starts with the first one that needs it, and
-//! ends a second after the last.
+//! ends a moment after the last.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +19,7 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use super::Shared;
 
 /// How long the thread stays when there is nothing to do: slow peers are slow again and again.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_millis(200);
 
 /// How often connections that are being closed are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
