@@ -106,6 +106,10 @@
 /// Pings for silent peers: see `ws_options_set_keepalive`.
 #define WS_FEATURE_KEEPALIVE 5
 
+/// Backlogs, prepared messages, broadcasts and topics: see `ws_options_set_write_backlog`,
+/// `ws_broadcast`.
+#define WS_FEATURE_BROADCAST 7
+
 /// The client was accepted, and has no answer yet: see `ws_upgrade` and `ws_refuse`.
 #define WS_STATE_REQUESTED 0
 
@@ -143,6 +147,19 @@
 /// compressed if both ends agreed upon that and it is large enough: see `ws_deflate_parameters` and
 /// `ws_options_set_deflate_threshold`.
 #define WS_NO_COMPRESS 1024
+
+/// A policy of a backlog: a write waits until the peer makes room, as long as it takes.
+#define WS_BACKLOG_WAIT 0
+
+/// A policy of a backlog: a message that does not fit is refused, which is `WS_WOULD_BLOCK`.
+#define WS_BACKLOG_REFUSE 1
+
+/// A policy of a backlog: the oldest messages that wait make room, each of them whole, and are counted
+/// (`messages_dropped` of `ws_counters`).
+#define WS_BACKLOG_DROP_OLDEST 2
+
+/// A policy of a backlog: the connection is closed with 1013, Try Again Later.
+#define WS_BACKLOG_CLOSE 3
 
 /// All is done.
 #define WS_CLOSE_NORMAL 1000
@@ -311,6 +328,26 @@ typedef struct ws_part {
     int32_t is_last;
 } ws_part;
 
+/// A message that is framed once, and compressed once, for any number of connections. Made by
+/// `ws_prepare`, ended by `ws_prepared_free`. 0 is never one.
+typedef uint64_t ws_prepared;
+
+/// What became of a message for many connections. Yours, on your stack; its layout is frozen.
+typedef struct ws_report {
+    /// Connections that have accepted it: it was sent, or waits in their backlog.
+    uint64_t accepted;
+    /// Connections that had no room for it.
+    uint64_t refused;
+    /// Connections that had ended, or were closed now since they had no room for it.
+    uint64_t closed;
+    /// Room for what future versions tell; 0.
+    uint64_t private_room[5];
+} ws_report;
+
+/// Connections by what they want to hear of: a chat's rooms, a stock's prices. Made by `ws_topics_new`,
+/// ended by `ws_topics_free`. A connection that has ended leaves by itself. 0 is never one.
+typedef uint64_t ws_topics;
+
 /// What a connection has done so far. Yours, on your stack; its layout is frozen.
 typedef struct ws_counters {
     /// Messages that were read to their end.
@@ -329,8 +366,11 @@ typedef struct ws_counters {
     uint64_t pongs_received;
     /// How long the newest answer to a Ping took, in microseconds, at least 1; 0 before the first.
     uint64_t round_trip_us;
+    /// Messages that were accepted for sending and dropped, to make room for newer ones
+    /// (`WS_BACKLOG_DROP_OLDEST`).
+    uint64_t messages_dropped;
     /// Room for what future versions count; 0.
-    uint64_t private_room[8];
+    uint64_t private_room[7];
 } ws_counters;
 
 /// Gets what the library logs, a line at a time, without a line break at its end.
@@ -423,6 +463,10 @@ typedef void (*ws_log_callback)(int32_t level, const char *target, const char *m
 /// The server redirects to where `ws_dial` does not go: to no WebSocket, from wss to ws, or on and
 /// on.
 #define WS_REDIRECT -24
+
+/// The peer is slow, and the backlog of the connection is full; see `ws_options_set_write_backlog`.
+/// Nothing of the message was sent, nor will be.
+#define WS_WOULD_BLOCK -25
 
 #ifdef __cplusplus
 extern "C" {
@@ -1000,6 +1044,7 @@ ws_status ws_read_some(ws_conn ws,
 ///              follows; it does not mean that the peer has read it;
 ///              `WS_TIMED_OUT`: the write timeout passed, or `WS_DONTWAIT` found no room. Nothing
 ///              of the message was sent, nor will be;
+///              `WS_WOULD_BLOCK`: the backlog is full (`WS_BACKLOG_REFUSE`); as for a timeout;
 ///              `WS_INVALID_ARGUMENT`: nothing was sent, and the connection is as good as before;
 ///              `WS_INVALID_STATE`: this thread has begun another message with `ws_write_part`;
 ///              `WS_CLOSED`, `WS_CONNECTION_LOST`, `WS_PROTOCOL`, `WS_INVALID_UTF8`,
@@ -1071,6 +1116,182 @@ ws_status ws_ping(ws_conn ws,
                   size_t len,
                   int64_t timeout_ms,
                   struct ws_error *err);
+
+/// How much may wait to be sent on connections from `ws_dial` or `ws_listen`, and what happens with a
+/// message that does not fit. Default: 1 MiB and `WS_BACKLOG_WAIT`.
+///
+/// With any other policy no write ever waits: what the system does not take at once stays in the
+/// backlog, and leaves in the background as the peer makes room. Pings, Pongs and Close always find
+/// room.
+///
+/// @param options  options.
+/// @param limit    the high-water mark, in bytes, with the headers of frames. When nothing waits, any
+///                 message fits. With `WS_BACKLOG_WAIT` it counts for `ws_broadcast` and `ws_publish`
+///                 only.
+/// @param policy   one of `WS_BACKLOG_WAIT`, `WS_BACKLOG_REFUSE`, `WS_BACKLOG_DROP_OLDEST`,
+///                 `WS_BACKLOG_CLOSE`.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_set_write_backlog(struct ws_options *options,
+                                       size_t limit,
+                                       int32_t policy,
+                                       struct ws_error *err);
+
+/// Chooses the same for one connection, from now on. A write that waits goes on waiting, and what was
+/// accepted before is never dropped.
+///
+/// @param ws      a connection. One that was accepted and not answered yet is upgraded first.
+/// @param limit   as for `ws_options_set_write_backlog`.
+/// @param policy  as for `ws_options_set_write_backlog`.
+/// @param err     where to tell a failure, or NULL.
+/// @return        `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`; and
+///                what `ws_upgrade` returns, where it upgrades.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_set_write_backlog(ws_conn ws,
+                               size_t limit,
+                               int32_t policy,
+                               struct ws_error *err);
+
+/// Tells how much waits to be sent: what was accepted and the system has not taken. Before the upgrade
+/// that is nothing.
+///
+/// @param ws     a connection.
+/// @param bytes  where to put how many bytes, with the headers of frames. Over TLS up to 48 KiB more
+///               may be sealed already.
+/// @param err    where to tell a failure, or NULL.
+/// @return       `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_INTERNAL`; for one that could
+///               not be upgraded or was refused, why.
+///
+/// Threads: any. Waits for nothing. Since 0.1.0.
+ws_status ws_backlog(ws_conn ws,
+                     size_t *bytes,
+                     struct ws_error *err);
+
+/// Prepares a message for `ws_write_prepared`, `ws_broadcast` and `ws_publish`.
+///
+/// A server's frame is made here; it is compressed when the first connection wants that, once for all
+/// that agreed upon the same window, by itself (RFC 7692, 7.2.3.2). A client masks each frame anew, and
+/// writes the message as any other.
+///
+/// @param type      `WS_TEXT`, whose data must be UTF-8, or `WS_BINARY`.
+/// @param data      the payload, of which a copy is kept; NULL is fine when `len` is 0.
+/// @param len       its size in bytes.
+/// @param prepared  where to put the message, which you end with `ws_prepared_free`.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_prepare(int32_t type,
+                     const void *data,
+                     size_t len,
+                     ws_prepared *prepared,
+                     struct ws_error *err);
+
+/// Ends a prepared message. Where it waits to be sent, it is sent all the same.
+///
+/// @param prepared  a message, or 0, for which nothing is done.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, `WS_BAD_HANDLE`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_prepared_free(ws_prepared prepared, struct ws_error *err);
+
+/// Writes a prepared message, as `ws_write` does.
+///
+/// @param ws        a connection. One that was accepted and not answered yet is upgraded first.
+/// @param prepared  the message.
+/// @param flags     0, or any of `WS_MORE`, `WS_DONTWAIT` and `WS_NO_COMPRESS`.
+/// @param err       where to tell a failure, or NULL.
+/// @return          what `ws_write` returns.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_write_prepared(ws_conn ws, ws_prepared prepared, int32_t flags, struct ws_error *err);
+
+/// Writes a message to many connections, and waits for none of them, whatever their policy: on one
+/// whose writes would wait (`WS_BACKLOG_WAIT`) it waits in the backlog, and is refused when that is
+/// full. What waits leaves in the background. Where another thread is in the middle of a message in
+/// parts, this one leaves after it.
+///
+/// @param conns     connections. One that is none any more, or was not upgraded yet, counts as closed.
+/// @param count     how many they are.
+/// @param prepared  the message.
+/// @param report    where to put what became of it, or NULL.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, also when no connection took it; `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`
+///                  (`prepared` is none), `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Messages of one thread reach each connection in their order. Since 0.1.0.
+ws_status ws_broadcast(const ws_conn *conns,
+                       size_t count,
+                       ws_prepared prepared,
+                       struct ws_report *report,
+                       struct ws_error *err);
+
+/// Makes a set of topics.
+///
+/// @param topics  where to put it.
+/// @param err     where to tell a failure, or NULL.
+/// @return        `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_topics_new(ws_topics *topics, struct ws_error *err);
+
+/// Ends a set of topics; the connections go on.
+///
+/// @param topics  topics, or 0, for which nothing is done.
+/// @param err     where to tell a failure, or NULL.
+/// @return        `WS_OK`, `WS_BAD_HANDLE`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_topics_free(ws_topics topics, struct ws_error *err);
+
+/// Lets a connection hear of a topic. One that does already, or that has ended, is left alone.
+///
+/// @param topics  topics.
+/// @param topic   its name, UTF-8.
+/// @param ws      a connection. One that was accepted and not answered yet is upgraded first.
+/// @param err     where to tell a failure, or NULL.
+/// @return        `WS_OK`, `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`; and
+///                what `ws_upgrade` returns, where it upgrades.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_subscribe(ws_topics topics,
+                       const char *topic,
+                       ws_conn ws,
+                       struct ws_error *err);
+
+/// Lets a connection hear of a topic no more.
+///
+/// @param topics  topics.
+/// @param topic   its name, UTF-8; NULL for all topics.
+/// @param ws      a connection.
+/// @param err     where to tell a failure, or NULL.
+/// @return        `WS_OK`, also when it did not hear of it; `WS_INVALID_ARGUMENT`, `WS_BAD_HANDLE`,
+///                `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_unsubscribe(ws_topics topics, const char *topic, ws_conn ws, struct ws_error *err);
+
+/// Writes a message to all who want to hear of a topic, and waits for none of them: see
+/// `ws_broadcast`.
+///
+/// @param topics    topics.
+/// @param topic     its name, UTF-8.
+/// @param prepared  the message.
+/// @param report    where to put what became of it, or NULL.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`, also when nobody wants to hear of it; `WS_INVALID_ARGUMENT`,
+///                  `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Messages of one thread reach each connection in their order. Since 0.1.0.
+ws_status ws_publish(ws_topics topics,
+                     const char *topic,
+                     ws_prepared prepared,
+                     struct ws_report *report,
+                     struct ws_error *err);
 
 /// Closes a connection and ends its handle: tells the peer, waits for its answer as long as
 /// `ws_options_set_close_timeout` says (5 seconds), and ends every call that waits on the

@@ -5,12 +5,14 @@
 //! for a bounded time, for the writer's turn to answer it.
 
 mod aside;
+mod backlog;
 mod closing;
 mod cork;
 mod deflating;
 mod keepalive;
 mod parts;
 mod reader;
+mod sender;
 mod sending;
 mod served;
 mod state;
@@ -24,7 +26,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -34,7 +36,8 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::head::{RequestHead, ResponseHead};
 use crate::message::{Message, MessageKind, Part};
-use crate::options::{ConnectionLimits, WriteOptions};
+use crate::options::{Backlog, ConnectionLimits, WriteOptions};
+use crate::prepared::Prepared;
 use crate::protocol::Role;
 use crate::protocol::decoder::{ControlPayload, Decoder};
 use crate::protocol::deflate::{DeflateParameters, Deflater, Inflater};
@@ -42,11 +45,14 @@ use crate::tls::TlsInfo;
 use crate::transport::Transport;
 
 use aside::Aside;
+use backlog::Held;
 use reader::Reader;
 use served::Served;
 use tally::Tally;
 use writer::{Piece, SentPing, Writer};
 
+pub(crate) use backlog::Subscriber;
+pub use backlog::{Broadcast, Waiting, broadcast};
 pub(crate) use cork::{flush_touched, is_on_loop, run_loop};
 pub(crate) use served::{Progress, Scratch, Watcher};
 pub(crate) use state::PeerName;
@@ -95,6 +101,8 @@ pub struct Pending {
 }
 
 struct Shared {
+    /// This, for the sender.
+    this: Weak<Shared>,
     transport: Box<dyn Transport>,
     role: Role,
     close_timeout: Duration,
@@ -110,10 +118,12 @@ struct Shared {
     has_pong: AtomicBool,
     /// Accepted bytes wait in the writer for the stream to take them.
     has_unsent: AtomicBool,
-    /// The loop found the stream ready for accepted bytes, but somebody had the writer's turn.
+    /// The loop, or the sender, found the stream ready for accepted bytes, but somebody had the
+    /// writer's turn.
     wants_push: AtomicBool,
     /// There on a connection that a loop reads.
     served: OnceLock<Box<Served>>,
+    backlog: Held,
     phase: AtomicU8,
     tally: Tally,
     status: Mutex<Status>,
@@ -141,11 +151,11 @@ enum Phase {
 #[derive(Debug, Default)]
 struct Status {
     /// What this end closes with, once it does so of its own accord.
-    closing: Option<CloseInfo>,
+    closing: Option<Box<CloseInfo>>,
     /// When the closing has taken as long as it may.
     close_by: Option<Instant>,
     /// With what the connection ended.
-    end: Option<Error>,
+    end: Option<Box<Error>>,
     last_pong: Option<Box<[u8]>>,
     /// The Pings that are not answered, in their order.
     pings: Vec<SentPing>,
@@ -180,7 +190,8 @@ impl Connection {
                 Deflater::new(&options, agreed.keeps_context(role), window_bits)
             });
         let decoder = Decoder::new(role, limits.max_message_size).with_inflater(inflater);
-        let shared = Shared {
+        let shared = Arc::new_cyclic(|this| Shared {
+            this: this.clone(),
             transport,
             role,
             close_timeout: limits.close_timeout,
@@ -194,13 +205,13 @@ impl Connection {
             has_unsent: AtomicBool::new(false),
             wants_push: AtomicBool::new(false),
             served: OnceLock::new(),
+            backlog: Held::new(limits.backlog),
             phase: AtomicU8::new(Phase::Open as u8),
             tally: Tally::default(),
             status: Mutex::new(Status::default()),
             news: Condvar::new(),
             watchers: AtomicU32::new(0),
-        };
-        let shared = Arc::new(shared);
+        });
         if let Some(keepalive) = limits.keepalive {
             keepalive::watch(&shared, keepalive)?;
         }
@@ -386,6 +397,25 @@ impl Connection {
         self.shared.write_part(part, options)
     }
 
+    /// Writes a message that was [prepared](Prepared) for many connections, in whatever way `options`
+    /// say: see [`write_with`](Self::write_with).
+    pub fn write_prepared(&self, message: &Prepared, options: WriteOptions) -> Result<()> {
+        self.shared.write_prepared(message, options)
+    }
+
+    /// What was accepted and waits to be sent, as far as it is not on its way in the system; over TLS
+    /// up to 48 KiB more may be sealed already. Waits for nothing.
+    pub fn backlog(&self) -> Waiting {
+        self.shared.backlog.waiting()
+    }
+
+    /// Chooses how much may wait to be sent from now on, and what happens when that is reached.
+    ///
+    /// A write that waits goes on waiting. What was accepted before is never dropped.
+    pub fn set_backlog(&self, backlog: Backlog) {
+        self.shared.backlog.set(backlog);
+    }
+
     /// Waits until everything that was accepted has been handed to the system.
     pub fn flush(&self, deadline: impl Into<Deadline>) -> Result<()> {
         self.shared.flush(deadline.into())
@@ -524,12 +554,14 @@ impl Connection {
     /// peer's Close, and not when there was no connection left to close.
     pub fn closing(&self) -> Option<CloseInfo> {
         let closing = self.shared.status.lock().closing.clone();
-        closing.filter(|info| info.by == ClosedBy::Local)
+        closing
+            .filter(|info| info.by == ClosedBy::Local)
+            .map(|info| *info)
     }
 
     /// How the connection was closed, once it was: the peer's code and reason.
     pub fn close_info(&self) -> Option<CloseInfo> {
-        match &self.shared.status.lock().end {
+        match self.shared.status.lock().end.as_deref() {
             Some(Error::Closed(info)) => Some(info.clone()),
             _ => None,
         }
@@ -580,6 +612,13 @@ impl Connection {
     /// How long [`close`](Self::close) waits for the peer.
     pub fn close_timeout(&self) -> Duration {
         self.shared.close_timeout
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // While its descriptor is open.
+        self.writer.get_mut().watch = None;
     }
 }
 

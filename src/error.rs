@@ -113,6 +113,13 @@ pub enum Error {
         /// Where it was redirected to, and why that is not followed.
         reason: Cow<'static, str>,
     },
+    /// The backlog of the connection is full, and its policy is to refuse what does not fit
+    /// ([`BacklogPolicy::Refuse`](crate::BacklogPolicy::Refuse)). Nothing of the message was sent, nor
+    /// will be; call again once the peer has taken some of what waits.
+    WouldBlock {
+        /// What was tried, on what.
+        attempt: Cow<'static, str>,
+    },
     /// There is no memory for what is named. Nothing is lost: call again once there is.
     NoMemory(&'static str),
 }
@@ -143,6 +150,7 @@ impl Error {
             Error::Tls { .. } => -22,
             Error::Proxy { .. } => -23,
             Error::Redirect { .. } => -24,
+            Error::WouldBlock { .. } => -25,
         }
     }
 
@@ -150,7 +158,10 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Error::TimedOut { .. } | Error::Interrupted { .. } | Error::NoMemory(_)
+            Error::TimedOut { .. }
+                | Error::Interrupted { .. }
+                | Error::WouldBlock { .. }
+                | Error::NoMemory(_)
         )
     }
 
@@ -209,6 +220,9 @@ impl fmt::Display for Error {
                 attempt, reason, ..
             }
             | Error::Redirect { attempt, reason } => write!(f, "{attempt}: {reason}"),
+            Error::WouldBlock { attempt } => {
+                write!(f, "{attempt}: the peer is slow, and its backlog is full")
+            }
             Error::NoSubprotocol { attempt } => f.write_str(attempt),
             Error::Closed(info) => info.fmt(f),
             Error::ConnectionLost {

@@ -44,8 +44,9 @@
 //! a lock of its own: one thread may be blocked in [`read`](Connection::read) for hours while
 //! others [`write`](Connection::write). Messages are written whole, one after the other.
 //!
-//! Nothing here starts a thread, but for a resolver while a dial waits for a name, and one timer
-//! for all connections of the process that want [keepalive](DialOptions::keepalive).
+//! Nothing here starts a thread, but for a resolver while a dial waits for a name, one timer
+//! for all connections of the process that want [keepalive](DialOptions::keepalive), and one sender
+//! for all whose [backlog](Connection::backlog) leaves in the background.
 //!
 //! # Deadlines
 //!
@@ -67,6 +68,13 @@
 //! [`read_some`](Connection::read_some) and [`write_part`](Connection::write_part) read and write a
 //! message of any size in bounded memory. [`write_more`](Connection::write_more) lets several small
 //! messages leave in one system call.
+//!
+//! # Slow peers, and many
+//!
+//! A write waits for a slow peer, unless its connection has another [`Backlog`] policy: then it never
+//! waits, what the peer does not take is kept, and what does not fit is refused, makes room at the cost
+//! of the oldest, or closes the connection. [`broadcast`] writes a [`Prepared`] message to any number of
+//! connections, and [`Topics`] to those that have subscribed; no slow one holds up another.
 //!
 //! # Getting there
 //!
@@ -145,6 +153,7 @@ mod head;
 mod message;
 mod network;
 mod options;
+mod prepared;
 #[doc(hidden)]
 pub mod protocol;
 mod server;
@@ -154,23 +163,26 @@ pub mod testing;
 #[cfg(not(feature = "testing"))]
 mod testing;
 mod tls;
+mod topics;
 mod transport;
 #[doc(hidden)]
 pub mod url;
 
 pub use client::dial;
 pub use close::{CloseCode, CloseInfo, ClosedBy, MAX_CLOSE_REASON};
-pub use connection::{Connection, Counters, Pending, PingId};
+pub use connection::{Broadcast, Connection, Counters, Pending, PingId, Waiting, broadcast};
 pub use deadline::Deadline;
 pub use error::{Error, Refusal, Result, Violation};
 pub use head::{RequestHead, ResponseHead};
 pub use message::{Message, MessageKind, Part};
 pub use options::forwarding::Forwarding;
 pub use options::{
-    DeflateOptions, DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS, OriginRule,
-    RefuseOptions, UpgradeOptions, WriteOptions,
+    Backlog, BacklogPolicy, DeflateOptions, DialOptions, ListenOptions, MAX_HEAD_SIZE, MAX_HEADERS,
+    OriginRule, RefuseOptions, UpgradeOptions, WriteOptions,
 };
+pub use prepared::Prepared;
 pub use protocol::deflate::DeflateParameters;
 pub use protocol::encoder::check_close;
 pub use server::{Handler, Listener, Request, ServeReport, listen};
 pub use tls::{ClientAuth, ClientTls, ServerTls, TlsInfo, TlsVersion};
+pub use topics::Topics;

@@ -1,5 +1,6 @@
 //! Everything a caller can choose, with defaults that are safe to deploy.
 
+mod backlog;
 mod deflate;
 pub(crate) mod forwarding;
 pub(crate) mod proxy;
@@ -14,6 +15,7 @@ use socket2::Socket;
 use crate::error::{Error, Result};
 use crate::tls::{ClientTls, ServerTls};
 
+pub use backlog::{Backlog, BacklogPolicy};
 pub use deflate::DeflateOptions;
 use forwarding::TrustedProxies;
 use proxy::Way;
@@ -30,6 +32,7 @@ pub(crate) struct ConnectionLimits {
     pub max_message_size: usize,
     pub close_timeout: Duration,
     pub write_timeout: Option<Duration>,
+    pub backlog: Backlog,
     pub keepalive: Option<Keepalive>,
     /// `None` neither offers nor accepts permessage-deflate.
     pub deflate: Option<DeflateOptions>,
@@ -106,6 +109,7 @@ impl Default for ConnectionLimits {
             max_message_size: 16 << 20,
             close_timeout: Duration::from_secs(5),
             write_timeout: None,
+            backlog: Backlog::default(),
             keepalive: None,
             deflate: cfg!(feature = "deflate").then(DeflateOptions::default),
         }
@@ -298,6 +302,14 @@ macro_rules! connection_options {
             /// message then. Default: as long as it takes.
             pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
                 self.limits.write_timeout = timeout.into();
+                self
+            }
+
+            /// How much may wait to be sent, and what happens when that is reached; a connection that is
+            /// open may [choose otherwise](crate::Connection::set_backlog). Default: [`Backlog::new`],
+            /// with which writes wait for the peer.
+            pub fn write_backlog(mut self, backlog: Backlog) -> Self {
+                self.limits.backlog = backlog;
                 self
             }
 

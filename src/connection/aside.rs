@@ -102,7 +102,7 @@ impl Aside {
 impl Status {
     /// Whether this end wants no more messages, also of those that have come.
     fn gives_up(&self) -> bool {
-        match (&self.end, &self.closing) {
+        match (self.end.as_deref(), &self.closing) {
             (Some(Error::Closed(info)), _) => info.by == ClosedBy::Local,
             (Some(Error::Aborted { .. }), _) => true,
             (Some(_), _) => false,

@@ -104,7 +104,10 @@ impl Shared {
         }
         let closed = Error::Closed(CloseInfo { code, reason, by });
         // However the stream ends now: both have said goodbye.
-        self.status.lock().end.get_or_insert(closed.clone());
+        self.status
+            .lock()
+            .end
+            .get_or_insert_with(|| Box::new(closed.clone()));
         if self.role == Role::Client {
             // The server is the first to close TCP (RFC 6455, 7.1.1).
             self.drain(self.until_closed(deadline));
@@ -138,7 +141,7 @@ impl Shared {
         self.status
             .lock()
             .end
-            .get_or_insert(Error::from(violation.clone()));
+            .get_or_insert_with(|| Box::new(Error::from(violation.clone())));
         let _ = self.send_close(deadline);
         if self.served.get().is_some() {
             // The loop does the rest: it does not wait for the peer here.

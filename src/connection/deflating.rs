@@ -114,6 +114,7 @@ impl Shared {
             }
         }
         sent.map_err(halted)?;
+        writer.framed = header.as_bytes().len() + length;
         Ok(true)
     }
 }

@@ -228,6 +228,7 @@ impl Shared {
     /// Remembers that the stream takes no more.
     fn note_failure(&self, writer: &mut Writer, halt: Halt) -> Halt {
         let Halt::Failed(source) = halt else {
+            writer.is_stuck |= writer.keeps;
             return halt;
         };
         let source = Arc::new(source);
@@ -236,7 +237,7 @@ impl Shared {
             reason: reason.into(),
             source: Some(source.clone()),
         };
-        writer.broken.get_or_insert(lost);
+        writer.broken.get_or_insert_with(|| Box::new(lost));
         writer.advance_unsent(writer.unsent().len());
         Halt::Failed(std::io::Error::new(source.kind(), source))
     }

@@ -5,10 +5,11 @@
 
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::backlog::would_block;
 use super::cork;
 use super::reader::{IN_PLACE, Reader, Stop};
 use super::writer::Turn;
@@ -17,8 +18,8 @@ use crate::close::ClosedBy;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::message::{Message, MessageKind};
-use crate::options::WriteOptions;
-use crate::transport::Halt;
+use crate::options::{BacklogPolicy, WriteOptions};
+use crate::transport::{Halt, Readiness};
 
 /// How much a loop receives at a time.
 const BUFFER: usize = 64 * 1024;
@@ -29,9 +30,6 @@ const RECEIVES: usize = 8;
 /// The payload's memory that a loop keeps for the next message.
 const KEEP: usize = 256 * 1024;
 
-/// Who writes on a served connection waits while this much is accepted and not sent.
-pub(super) const HIGH_WATER: usize = 1024 * 1024;
-
 /// Is told what a loop must know of a connection that other threads use.
 pub(crate) trait Watcher: Send + Sync {
     /// The connection of this key is being closed.
@@ -40,13 +38,14 @@ pub(crate) trait Watcher: Send + Sync {
 
 /// Which loop reads a connection.
 pub(super) struct Served {
-    me: Weak<Shared>,
     watcher: Arc<dyn Watcher>,
     key: usize,
     /// A descriptor that tells of bytes has told of all of them: not so with TLS.
     is_plain: bool,
     /// A loop's thread has written, and flushes soon.
     is_touched: AtomicBool,
+    /// So much waits to be sent that nothing is read.
+    is_paused: AtomicBool,
 }
 
 /// The memory of a loop's thread for reading: what is in use for no longer than a call.
@@ -79,11 +78,11 @@ impl Connection {
     /// it by. False when there is one already.
     pub(crate) fn serve(&self, watcher: Arc<dyn Watcher>, key: usize) -> bool {
         let served = Served {
-            me: Arc::downgrade(&self.shared),
             watcher,
             key,
             is_plain: self.shared.transport.tls().is_none(),
             is_touched: AtomicBool::new(false),
+            is_paused: AtomicBool::new(false),
         };
         self.shared.served.set(Box::new(served)).is_ok()
     }
@@ -103,6 +102,16 @@ impl Connection {
     pub(crate) fn make_progress(&self) {
         if self.shared.has_unsent() {
             self.shared.push_from_loop();
+        }
+    }
+
+    /// Sends the Close for a peer that was too slow, if that is why it is being closed.
+    pub(crate) fn go_on_closing(&self) {
+        let shared = &self.shared;
+        if shared.backlog.closes_full.load(Ordering::Acquire)
+            && let Ok(mut turn) = shared.any_turn("close", Deadline::NEVER)
+        {
+            shared.send_close_full(&mut turn);
         }
     }
 
@@ -178,21 +187,26 @@ impl Shared {
         if !turn.keeps {
             return options;
         }
-        let is_on_loop = cork::is_on_loop();
-        if is_on_loop {
+        let more = self.leaves_with_others() || options.more;
+        options.more(more).deadline(Deadline::passed())
+    }
+
+    /// Whether what is written now leaves when this loop's thread has handled what it received.
+    pub(super) fn leaves_with_others(&self) -> bool {
+        let is_so = self.must_not_wait();
+        if is_so {
             self.touch();
         }
-        let more = options.more || is_on_loop;
-        options.more(more).deadline(Deadline::passed())
+        is_so
     }
 
     /// Lets this loop's thread flush the connection when it has handled what it received.
     fn touch(&self) {
         if let Some(served) = self.served.get()
             && !served.is_touched.swap(true, Ordering::Relaxed)
-            && let Some(me) = served.me.upgrade()
+            && let Some(this) = self.this.upgrade()
         {
-            cork::touch(&me);
+            cork::touch(&this);
         }
     }
 
@@ -202,67 +216,75 @@ impl Shared {
         attempt: &'static str,
         deadline: Deadline,
     ) -> Result<Turn<'_>> {
-        let mut turn = self.turn(attempt, deadline)?;
-        if turn.keeps && !cork::is_on_loop() {
-            self.wait_for_room(&mut turn, HIGH_WATER, attempt, deadline)?;
-        }
-        Ok(turn)
-    }
-
-    /// Waits until the loop has sent all but so many of the accepted bytes.
-    pub(super) fn wait_for_room(
-        &self,
-        turn: &mut Turn<'_>,
-        most: usize,
-        attempt: &'static str,
-        deadline: Deadline,
-    ) -> Result<()> {
-        let is_full = |turn: &Turn<'_>| turn.unsent().len() > most;
-        if is_full(turn) {
-            self.send_unsent_first(turn, Deadline::passed())
-                .map_err(|halt| halt.into_error(attempt, self))?;
-        }
-        while is_full(turn) {
-            if deadline.is_interrupted() {
-                return Err(Halt::Interrupted.into_error(attempt, self));
+        let halted = |halt: Halt| halt.into_error(attempt, self);
+        loop {
+            let mut turn = self.turn(attempt, deadline)?;
+            if self.served.get().is_none() || turn.unsent().len() < self.backlog.limit() {
+                return Ok(turn);
             }
-            if deadline.has_passed() {
-                return Err(Halt::TimedOut.into_error(attempt, self));
+            self.send_unsent_first(&mut turn, Deadline::passed())
+                .map_err(halted)?;
+            if turn.unsent().len() < self.backlog.limit() {
+                return Ok(turn);
             }
-            let Some(writer) = &mut turn.writer else {
-                return Ok(());
+            if cork::is_on_loop() {
+                return Err(would_block());
+            }
+            // Not with the turn: nobody who writes here waits for it.
+            drop(turn);
+            let room = Readiness {
+                receive: false,
+                send: true,
             };
-            // In slices, since the end of the connection is told without the lock.
-            let slice = deadline.slice().unwrap_or(Deadline::INTERRUPT_INTERVAL);
-            self.message_done
-                .wait_for(writer, slice.min(Deadline::INTERRUPT_INTERVAL));
-            self.check_writable(turn)?;
+            self.transport.wait(room, deadline).map_err(halted)?;
         }
-        Ok(())
     }
 
-    /// Sends what was accepted, as far as the stream takes it. When another thread is writing, that
-    /// one does when it is done: no room that the descriptor has told of goes unused.
+    /// Sends what this loop's thread has written, and what else was accepted.
     pub(super) fn push_from_loop(&self) {
         if let Some(served) = self.served.get() {
             served.is_touched.store(false, Ordering::Relaxed);
         }
-        if self.push_unsent() {
-            return;
-        }
-        self.wants_push.store(true, Ordering::Relaxed);
+        self.push_watched();
+    }
+
+    /// Whether so much waits to be sent that no more is read: what is read is answered.
+    fn is_full(&self) -> bool {
+        self.backlog.policy() == BacklogPolicy::Wait && self.backlog.waiting().is_full
+    }
+
+    /// Stops reading until [`go_on_reading`](Self::go_on_reading), if so much waits to be sent.
+    fn stops_reading(&self) -> bool {
+        let Some(served) = self.served.get().filter(|_| self.is_full()) else {
+            return false;
+        };
+        served.is_paused.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.push_unsent() {
-            self.wants_push.store(false, Ordering::Relaxed);
+        // Unless it has left since: then nobody tells.
+        self.is_full() || !served.is_paused.swap(false, Ordering::AcqRel)
+    }
+
+    /// Has the loop read again, if it has stopped and there is room now.
+    pub(super) fn go_on_reading(&self) {
+        let Some(served) = self.served.get() else {
+            return;
+        };
+        fence(Ordering::SeqCst);
+        if served.is_paused.load(Ordering::Relaxed)
+            && !self.is_full()
+            && served.is_paused.swap(false, Ordering::AcqRel)
+        {
+            served.watcher.look(served.key);
         }
     }
 
-    /// After the writer's turn was given back: what a loop wanted to send meanwhile.
-    pub(super) fn push_if_wanted(&self) {
-        if self.wants_push.load(Ordering::Relaxed) && self.wants_push.swap(false, Ordering::AcqRel)
-        {
-            self.push_unsent();
+    /// Has the loop of this connection see to its closing; false without one.
+    pub(super) fn watch_closing(&self) -> bool {
+        let served = self.served.get();
+        if let Some(served) = served {
+            served.watcher.look(served.key);
         }
+        served.is_some()
     }
 
     /// Closes a served connection, whose loop reads the peer's answer. On a loop's thread that is
@@ -276,8 +298,7 @@ impl Shared {
             let _ = self.send_close(Deadline::passed());
         }
         served.watcher.look(served.key);
-        if cork::is_on_loop() {
-            self.touch();
+        if self.leaves_with_others() {
             return Ok(());
         }
         let deadline = self.until_closed(deadline);
@@ -319,6 +340,10 @@ impl Shared {
         if reader.peer_close.is_some() {
             let error = self.peer_closed(&mut reader, Deadline::passed());
             return ended_unless_temporary(error);
+        }
+        let served = self.served.get();
+        if served.is_some_and(|served| served.is_paused.load(Ordering::Relaxed)) {
+            return Progress::Idle;
         }
         let mut payload = if reader.decoder.is_inside_message() {
             std::mem::take(&mut reader.partial)
@@ -365,20 +390,24 @@ impl Shared {
             *payload = message.take_buffer();
             match self.phase() {
                 Phase::Ended => Err(Stop::Ended(self.end_error())),
-                _ => Ok(()),
+                _ => Ok(self.stops_reading()),
             }
         };
         for _ in 0..RECEIVES {
             while reader.has_ahead() {
-                if let Some(kind) = self.decode_ahead(reader, payload, usize::MAX)? {
-                    deliver(kind, payload)?;
+                if let Some(kind) = self.decode_ahead(reader, payload, usize::MAX)?
+                    && deliver(kind, payload)?
+                {
+                    return Ok(Progress::Idle);
                 }
             }
             if reader.missing_payload() >= IN_PLACE {
                 let decoder = &mut reader.decoder;
                 let event = self.receive_in_place(decoder, payload, Deadline::passed())?;
-                if let Some(kind) = self.handle(event, payload)? {
-                    deliver(kind, payload)?;
+                if let Some(kind) = self.handle(event, payload)?
+                    && deliver(kind, payload)?
+                {
+                    return Ok(Progress::Idle);
                 }
                 continue;
             }
@@ -390,14 +419,17 @@ impl Shared {
             // SAFETY: the transport has initialised that many bytes at the start of the buffer.
             let received =
                 unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<u8>(), length) };
-            let Reader { decoder, .. } = reader;
+            let Reader { decoder, ahead, .. } = reader;
             let mut start = 0;
             while start < received.len() || decoder.has_more() {
                 decoder.get_ready(payload)?;
                 let (used, event) = decoder.decode(&mut received[start..], payload)?;
                 start += used;
-                if let Some(kind) = self.handle(event, payload)? {
-                    deliver(kind, payload)?;
+                if let Some(kind) = self.handle(event, payload)?
+                    && deliver(kind, payload)?
+                {
+                    ahead.fill(&received[start..]);
+                    return Ok(Progress::Idle);
                 }
             }
             if is_plain && length < BUFFER && !to_the_end {

@@ -41,7 +41,7 @@ impl Shared {
     pub(super) fn mark_ended(&self, error: Error) -> Error {
         let (end, is_news) = {
             let mut status = self.status.lock();
-            let end = status.end.get_or_insert(error).clone();
+            let end = (**status.end.get_or_insert_with(|| Box::new(error))).clone();
             let before = self.phase.swap(Phase::Ended as u8, Ordering::AcqRel);
             (end, before != Phase::Ended as u8)
         };
@@ -72,8 +72,8 @@ impl Shared {
     pub(super) fn end_error(&self) -> Error {
         let status = self.status.lock();
         match (&status.end, &status.closing) {
-            (Some(end), _) => end.clone(),
-            (None, Some(info)) => Error::Closed(info.clone()),
+            (Some(end), _) => (**end).clone(),
+            (None, Some(info)) => Error::Closed((**info).clone()),
             (None, None) => Error::Aborted {
                 attempt: "connection".into(),
             },
@@ -93,7 +93,7 @@ impl Shared {
         if self.phase() != Phase::Open {
             return false;
         }
-        status.closing = Some(info);
+        status.closing = Some(Box::new(info));
         status.close_by = Instant::now().checked_add(self.close_timeout);
         self.phase.store(Phase::Closing as u8, Ordering::Release);
         true

@@ -15,6 +15,9 @@ pub struct Counters {
     pub bytes_received: u64,
     /// Bytes of payload that were accepted for sending.
     pub bytes_sent: u64,
+    /// Messages that were accepted for sending and dropped, to make room for newer ones
+    /// ([`BacklogPolicy::DropOldest`](crate::BacklogPolicy::DropOldest)).
+    pub messages_dropped: u64,
     /// Pings that came, each of which was, or will be, answered (but see RFC 6455, 5.5.3).
     pub pings_received: u64,
     /// Pings that were sent, those of keepalive included.
@@ -34,6 +37,7 @@ pub(super) struct Tally {
     messages_sent: AtomicU64,
     bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
+    messages_dropped: AtomicU64,
     pings_received: AtomicU64,
     pings_sent: AtomicU64,
     pongs_received: AtomicU64,
@@ -56,6 +60,11 @@ impl Tally {
     pub fn part_sent(&self, size: usize, is_last: bool) {
         add(&self.bytes_sent, size as u64);
         add(&self.messages_sent, is_last.into());
+    }
+
+    pub fn message_dropped(&self) {
+        // Not under one lock only.
+        self.messages_dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn ping_received(&self) {
@@ -92,6 +101,7 @@ impl Tally {
             messages_sent: read(&self.messages_sent),
             bytes_received: read(&self.bytes_received),
             bytes_sent: read(&self.bytes_sent),
+            messages_dropped: read(&self.messages_dropped),
             pings_received: read(&self.pings_received),
             pings_sent: read(&self.pings_sent),
             pongs_received: read(&self.pongs_received),

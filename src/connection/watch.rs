@@ -128,7 +128,7 @@ impl Shared {
                 return Ok(());
             }
             if let (Phase::Ended, Some(end)) = (self.phase(), &status.end) {
-                return Err(end.clone());
+                return Err((**end).clone());
             }
             if status.aside.is_begun() {
                 return Err(in_parts(attempt));

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
+use super::backlog::{Outgoing, Places, inside_message};
 use super::cork;
+use super::sender::Watch;
 use super::sending::MAX_TOGETHER;
 use super::state::Fuse;
 use super::{Phase, PingId, Shared};
@@ -14,13 +16,14 @@ use crate::close::ClosedBy;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::message::MessageKind;
-use crate::options::WriteOptions;
+use crate::options::{BacklogPolicy, WriteOptions};
+use crate::prepared::Prepared;
 use crate::protocol::Role;
 use crate::protocol::decoder::ControlPayload;
 use crate::protocol::deflate::Deflater;
 use crate::protocol::encoder::{Encoder, MAX_HEADER};
 use crate::protocol::utf8::Utf8;
-use crate::transport::{Halt, lock};
+use crate::transport::{Halt, Readiness, lock};
 
 /// There is no memory to keep bytes that are to be sent later.
 pub(super) struct NoMemory;
@@ -45,15 +48,25 @@ pub(super) struct Writer {
     /// Accepted, and not sent: it leaves before anything else does.
     pub unsent: Vec<u8>,
     pub unsent_start: usize,
+    /// Where in it is what is known of it, if anything is.
+    pub places: Option<Box<Places>>,
+    /// The policy under which the last message was written.
+    pub policy: BacklogPolicy,
+    /// The size of the frame that was written last.
+    pub framed: usize,
     /// The thread that wrote the last part of a message that is not complete.
     parts_by: Option<ThreadId>,
     /// The text of that message so far.
     text: Utf8,
-    close_sent: bool,
+    pub close_sent: bool,
     /// What the stream does not take at once is kept, and nothing is waited for.
     pub keeps: bool,
+    /// Something was kept since the stream did not take it.
+    pub is_stuck: bool,
+    /// There while the sender goes on with it.
+    pub watch: Option<Box<Watch>>,
     /// The stream takes no more. What it holds may still be read.
-    pub broken: Option<Error>,
+    pub broken: Option<Box<Error>>,
 }
 
 impl Writer {
@@ -63,16 +76,21 @@ impl Writer {
             deflater: deflater.map(Box::new),
             unsent: Vec::new(),
             unsent_start: 0,
+            places: None,
+            policy: BacklogPolicy::Wait,
+            framed: 0,
             parts_by: None,
             text: Utf8::default(),
             close_sent: false,
             keeps: false,
+            is_stuck: false,
+            watch: None,
             broken: None,
         }
     }
 
     /// Whether this thread wrote the parts of the message that is not complete.
-    fn is_mine(&self) -> bool {
+    pub fn is_mine(&self) -> bool {
         self.parts_by == Some(std::thread::current().id())
     }
 
@@ -85,6 +103,7 @@ impl Writer {
         if self.unsent_start == self.unsent.len() {
             self.unsent_start = 0;
             cork::put_by(std::mem::take(&mut self.unsent));
+            self.places = None;
         }
     }
 
@@ -98,15 +117,19 @@ impl Writer {
         if self.unsent.capacity() == 0 {
             self.unsent = cork::spare();
         }
+        // Moved only when that is less than what has left since the last time.
+        if self.unsent_start > MAX_TOGETHER.max(self.unsent().len()) {
+            if let Some(places) = &mut self.places {
+                places.gone += self.unsent_start;
+            }
+            self.unsent.drain(..self.unsent_start);
+            self.unsent_start = 0;
+        }
         self.unsent.try_reserve(size).is_ok()
     }
 
     /// Accepts bytes, which leave after those that were accepted before.
     pub fn add_unsent(&mut self, bytes: &[u8]) -> Result<(), NoMemory> {
-        if self.unsent_start > MAX_TOGETHER {
-            self.unsent.drain(..self.unsent_start);
-            self.unsent_start = 0;
-        }
         if !self.reserve_unsent(bytes.len()) {
             return Err(NoMemory);
         }
@@ -120,7 +143,7 @@ pub(super) struct Turn<'a> {
     shared: &'a Shared,
     /// Dropped before the writer is free.
     fuse: Option<Fuse<'a>>,
-    pub(super) writer: Option<MutexGuard<'a, Writer>>,
+    writer: Option<MutexGuard<'a, Writer>>,
 }
 
 impl Turn<'_> {
@@ -151,15 +174,29 @@ impl std::ops::DerefMut for Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.fuse = None;
-        let has_unsent = !self.unsent().is_empty();
-        self.shared.has_unsent.store(has_unsent, Ordering::Release);
-        self.writer = None;
-        // Either this thread sees the Pong that a reader left, or that reader gets the lock.
-        fence(Ordering::SeqCst);
-        if self.shared.has_pong.load(Ordering::Relaxed) {
-            self.shared.send_pong();
+        let shared = self.shared;
+        loop {
+            shared.take_put_by(self);
+            shared.tell_unsent(self);
+            self.writer = None;
+            // Either this thread sees the Pong that a reader left, or that reader gets the lock; and
+            // so for what was put by.
+            fence(Ordering::SeqCst);
+            if !shared.backlog.has_put_by() {
+                break;
+            }
+            self.writer = shared.writer.try_lock();
+            match &self.writer {
+                Some(writer) if !writer.encoder.is_inside_message() => {}
+                // Somebody else takes it along, or the last part does.
+                _ => break,
+            }
         }
-        self.shared.push_if_wanted();
+        self.writer = None;
+        if shared.has_pong.load(Ordering::Relaxed) {
+            shared.send_pong();
+        }
+        shared.push_if_wanted();
     }
 }
 
@@ -171,17 +208,62 @@ impl Shared {
         data: &[u8],
         options: WriteOptions,
     ) -> Result<()> {
+        let policy = self.backlog.policy();
+        if policy != BacklogPolicy::Wait {
+            let message = Outgoing {
+                kind,
+                data,
+                prepared: None,
+                compress: options.compress,
+                more: options.more,
+            };
+            return self.write_or_keep(message, policy);
+        }
         let deadline = self.waiting_deadline(options.deadline.or_sooner(self.write_timeout));
+        let mut turn = self.turn_between_messages(deadline)?;
+        let options = self.corked(options.deadline(deadline), &turn);
+        self.send_data(&mut turn, Piece::whole(kind, data), options)
+    }
+
+    /// Writes a message that is framed already.
+    pub(super) fn write_prepared(&self, prepared: &Prepared, options: WriteOptions) -> Result<()> {
+        let (kind, data) = (prepared.kind(), prepared.as_bytes());
+        let policy = self.backlog.policy();
+        if policy == BacklogPolicy::Wait && self.role == Role::Client {
+            return self.write_message(kind, data, options);
+        }
+        let message = Outgoing {
+            kind,
+            data,
+            prepared: Some(prepared),
+            compress: options.compress,
+            more: options.more,
+        };
+        if policy != BacklogPolicy::Wait {
+            return self.write_or_keep(message, policy);
+        }
+        let deadline = self.waiting_deadline(options.deadline.or_sooner(self.write_timeout));
+        let mut turn = self.turn_between_messages(deadline)?;
+        let message = Outgoing {
+            more: self.corked(options, &turn).more,
+            ..message
+        };
+        let deadline = turn.deadline(deadline);
+        self.send_prepared(&mut turn, prepared, message, deadline)
+    }
+
+    /// Waits for the writer's turn, and for the end of a message that others write in parts.
+    fn turn_between_messages(&self, deadline: Deadline) -> Result<Turn<'_>> {
         let mut turn = self.turn_with_room("write", deadline)?;
         while turn.encoder.is_inside_message() {
             if turn.is_mine() {
-                let reason = "write: this thread has begun a message in parts; write its last part";
-                return Err(Error::InvalidState(reason.into()));
+                return Err(inside_message());
             }
             self.wait_for_last_part(&mut turn, deadline)?;
         }
-        let options = self.corked(options.deadline(deadline), &turn);
-        self.send_data(&mut turn, Piece::whole(kind, data), options)
+        self.take_put_by(&mut turn);
+        turn.follow_policy(BacklogPolicy::Wait);
+        Ok(turn)
     }
 
     pub(super) fn write_part(&self, part: Piece<'_>, options: WriteOptions) -> Result<()> {
@@ -195,6 +277,14 @@ impl Shared {
         while turn.encoder.is_inside_message() && !turn.is_mine() {
             self.wait_for_last_part(&mut turn, deadline)?;
         }
+        let policy = self.backlog.policy();
+        if !turn.encoder.is_inside_message() {
+            self.take_put_by(&mut turn);
+            turn.follow_policy(policy);
+            if policy == BacklogPolicy::DropOldest {
+                turn.compress_anew();
+            }
+        }
         let mut text = turn.text.clone();
         if kind == MessageKind::Text {
             let is_utf8 = text.feed(data).is_ok() && (!is_last || text.finish().is_ok());
@@ -203,6 +293,10 @@ impl Shared {
                 return Err(Error::InvalidArgument(reason.into()));
             }
         }
+        if policy != BacklogPolicy::Wait {
+            self.make_room_in_backlog(&mut turn, data.len().saturating_add(MAX_HEADER), policy)?;
+        }
+        let deadline = turn.deadline(deadline);
         let options = self.corked(options.deadline(deadline), &turn);
         self.send_data(&mut turn, part, options)?;
         turn.text = text;
@@ -285,12 +379,22 @@ impl Shared {
 
     pub(super) fn flush(&self, deadline: Deadline) -> Result<()> {
         let deadline = self.waiting_deadline(deadline);
-        let mut turn = self.turn("flush", deadline)?;
-        if turn.keeps {
-            return self.wait_for_room(&mut turn, 0, "flush", deadline);
+        let halted = |halt: Halt| halt.into_error("flush", self);
+        loop {
+            let mut turn = self.turn("flush", deadline)?;
+            let deadline_of_turn = turn.deadline(deadline);
+            match self.send_unsent(&mut turn, deadline_of_turn) {
+                Err(halt) if turn.may_keep(&halt) => {}
+                sent => return sent.map_err(halted),
+            }
+            // Not with the turn: nobody who writes here waits for it.
+            drop(turn);
+            let room = Readiness {
+                receive: false,
+                send: true,
+            };
+            self.transport.wait(room, deadline).map_err(halted)?;
         }
-        self.send_unsent(&mut turn, deadline)
-            .map_err(|halt| halt.into_error("flush", self))
     }
 
     /// Sends this end's Close, once: what it began to close with, or the answer to the peer's,
@@ -299,6 +403,8 @@ impl Shared {
     pub(super) fn send_close(&self, deadline: Deadline) -> Result<()> {
         let halted = |halt: Halt| halt.into_error("close", self);
         let mut turn = self.any_turn("close", deadline)?;
+        // What is before the Close, and the Close, have the time that closing takes.
+        turn.keeps = self.served.get().is_some();
         let deadline = turn.deadline(deadline);
         if !turn.close_sent {
             let frame = match &self.status.lock().closing {
@@ -342,6 +448,15 @@ impl Shared {
         }
     }
 
+    /// Tells who needs to know it what is left to be sent.
+    fn tell_unsent(&self, writer: &mut Writer) {
+        self.watch_unsent(writer);
+        let unsent = writer.unsent().len();
+        self.has_unsent.store(unsent > 0, Ordering::Release);
+        self.backlog.tell_unsent(unsent);
+        self.go_on_reading();
+    }
+
     pub(super) fn has_unsent(&self) -> bool {
         self.has_unsent.load(Ordering::Acquire) || self.transport.has_unsent()
     }
@@ -349,19 +464,26 @@ impl Shared {
     /// Sends what the stream takes of the accepted bytes, without waiting. False when somebody
     /// else has the writer's turn.
     pub(super) fn push_unsent(&self) -> bool {
-        let Some(writer) = self.writer.try_lock() else {
+        let Some(mut turn) = self.try_turn() else {
             return false;
         };
-        let mut turn = Turn {
+        let _ = self.send_unsent(&mut turn, Deadline::passed());
+        true
+    }
+
+    /// The writer's turn, if nobody else has it.
+    pub(super) fn try_turn(&self) -> Option<Turn<'_>> {
+        let writer = self.writer.try_lock()?;
+        Some(self.turn_of(writer))
+    }
+
+    fn turn_of<'a>(&'a self, mut writer: MutexGuard<'a, Writer>) -> Turn<'a> {
+        writer.keeps = self.backlog.policy() != BacklogPolicy::Wait || self.served.get().is_some();
+        Turn {
             shared: self,
             fuse: Some(self.fuse()),
             writer: Some(writer),
-        };
-        let _ = self.send_unsent(&mut turn, Deadline::passed());
-        if self.served.get().is_some() {
-            self.message_done.notify_all();
         }
-        true
     }
 
     /// Sends the waiting Pong, and what was accepted before it, as far as that needs no waiting.
@@ -369,24 +491,28 @@ impl Shared {
     fn push_pong(&self, writer: &mut Writer) -> bool {
         let now = Deadline::from(Duration::ZERO);
         let is_free = self.send_unsent(writer, now).is_ok();
-        if is_free || writer.broken.is_some() {
+        // One Pong may wait behind what is kept for a slow peer; a newer one only when that has left.
+        let may_follow = writer.keeps && !writer.holds_pong();
+        let is_dealt_with = is_free || writer.broken.is_some() || may_follow;
+        if is_dealt_with {
             self.has_pong.store(false, Ordering::Release);
             let payload = self.pong.lock().take();
             // No Pong follows a Close, nor helps one who cannot be written to.
             if let Some(payload) = payload
-                && is_free
+                && writer.broken.is_none()
                 && !writer.close_sent
                 && let Ok(frame) = writer.encoder.pong(payload.as_bytes())
-                && let Err(Halt::TimedOut) = self.send_frame(writer, frame.as_bytes(), now)
             {
-                // The stream is full: it leaves when there is room, or never if there is none
-                // for it here.
-                let _ = writer.add_unsent(frame.as_bytes());
+                if let Err(Halt::TimedOut) = self.send_frame(writer, frame.as_bytes(), now) {
+                    // The stream is full: it leaves when there is room, or never if there is none
+                    // for it here.
+                    let _ = writer.add_unsent(frame.as_bytes());
+                }
+                writer.note_pong();
             }
         }
-        self.has_unsent
-            .store(!writer.unsent().is_empty(), Ordering::Release);
-        is_free
+        self.tell_unsent(writer);
+        is_dealt_with
     }
 
     /// Waits for the writer's turn, on a connection that may still be written to.
@@ -400,20 +526,14 @@ impl Shared {
         Ok(turn)
     }
 
-    fn any_turn(&self, attempt: &'static str, deadline: Deadline) -> Result<Turn<'_>> {
+    pub(super) fn any_turn(&self, attempt: &'static str, deadline: Deadline) -> Result<Turn<'_>> {
         // Nobody waits with the turn on a connection that a loop reads.
         let deadline = match self.served.get() {
             Some(_) => Deadline::NEVER,
             None => deadline,
         };
-        let mut writer =
-            lock(&self.writer, deadline).map_err(|halt| halt.into_error(attempt, self))?;
-        writer.keeps = self.served.get().is_some();
-        Ok(Turn {
-            shared: self,
-            fuse: Some(self.fuse()),
-            writer: Some(writer),
-        })
+        let writer = lock(&self.writer, deadline).map_err(|halt| halt.into_error(attempt, self))?;
+        Ok(self.turn_of(writer))
     }
 
     pub(super) fn check_writable(&self, writer: &Writer) -> Result<()> {
@@ -421,7 +541,7 @@ impl Shared {
             return Err(self.end_error());
         }
         match &writer.broken {
-            Some(error) => Err(error.clone()),
+            Some(error) => Err((**error).clone()),
             None => Ok(()),
         }
     }
@@ -447,42 +567,47 @@ impl Shared {
         self.check_writable(turn)
     }
 
-    fn send_data(
+    pub(super) fn send_data(
         &self,
-        turn: &mut Turn<'_>,
+        writer: &mut Writer,
         piece: Piece<'_>,
         options: WriteOptions,
     ) -> Result<()> {
-        if !self.send_deflated(turn, piece, options)? {
-            self.send_as_it_is(turn, piece, options)?;
+        if !self.send_deflated(writer, piece, options)? {
+            self.send_as_it_is(writer, piece, options)?;
         }
-        turn.encoder.sent(piece.kind, piece.is_last);
+        writer.encoder.sent(piece.kind, piece.is_last);
         self.tally.part_sent(piece.data.len(), piece.is_last);
         Ok(())
     }
 
     fn send_as_it_is(
         &self,
-        turn: &mut Turn<'_>,
+        writer: &mut Writer,
         piece: Piece<'_>,
         options: WriteOptions,
     ) -> Result<()> {
         let WriteOptions { more, deadline, .. } = options;
         let data = piece.data;
-        let header = turn
+        let header = writer
             .encoder
             .data_header(piece.kind, piece.is_last, data.len())?;
         let halted = |halt: Halt| halt.into_error("write", self);
         let size = data.len().saturating_add(MAX_HEADER);
-        if self.may_wait(turn, size, more, deadline).map_err(halted)? {
-            self.send_together(turn, header, data, more, deadline)
+        if self
+            .may_wait(writer, size, more, deadline)
+            .map_err(halted)?
+        {
+            self.send_together(writer, header, data, more, deadline)
         } else {
             match header.mask {
-                Some(mask) => self.send_masked(turn, header, mask, data, deadline),
-                None => self.send_plain(turn, header, data, deadline),
+                Some(mask) => self.send_masked(writer, header, mask, data, deadline),
+                None => self.send_plain(writer, header, data, deadline),
             }
         }
-        .map_err(halted)
+        .map_err(halted)?;
+        writer.framed = header.as_bytes().len() + data.len();
+        Ok(())
     }
 
     /// Whether a frame of at most `size` bytes may wait to leave with others, for which there is
@@ -515,7 +640,7 @@ pub(super) struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    fn whole(kind: MessageKind, data: &'a [u8]) -> Self {
+    pub fn whole(kind: MessageKind, data: &'a [u8]) -> Self {
         Piece {
             kind,
             data,

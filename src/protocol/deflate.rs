@@ -15,9 +15,9 @@ mod parameters;
 mod pool;
 
 #[cfg(not(feature = "deflate"))]
-pub use absent::{Deflater, Inflater};
+pub use absent::{Deflater, Inflater, Shape};
 #[cfg(feature = "deflate")]
-pub use deflater::Deflater;
+pub use deflater::{Deflater, Shape};
 #[cfg(feature = "deflate")]
 pub use inflater::Inflater;
 pub use parameters::{Agreement, DeflateParameters, answer, offer, verify};

@@ -77,6 +77,25 @@ pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], 
     Ok(unsafe { std::slice::from_raw_parts(data, len) })
 }
 
+/// Numbers by pointer and count.
+///
+/// # Safety
+///
+/// `numbers` is NULL, or points to `count` numbers that live and do not change for `'a`.
+pub(crate) unsafe fn numbers<'a>(numbers: *const u64, count: usize) -> Result<&'a [u64], Failure> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if numbers.is_null() {
+        return Err(Failure::argument("conns is NULL, but count is not 0"));
+    }
+    if count > isize::MAX as usize / size_of::<u64>() {
+        return Err(Failure::argument("count is larger than any memory"));
+    }
+    // SAFETY: not NULL, of a possible length, and the rest is promised by the caller.
+    Ok(unsafe { std::slice::from_raw_parts(numbers, count) })
+}
+
 /// A timeout in milliseconds, from now.
 pub(crate) fn deadline(timeout_ms: i64) -> Result<Deadline, Failure> {
     milliseconds(timeout_ms).map(Deadline::from)

@@ -70,6 +70,11 @@ impl Conn {
         self.opened(&stage)
     }
 
+    /// The connection, if it is open or was.
+    pub fn if_open(&self) -> Option<&Connection> {
+        self.open.get()
+    }
+
     /// Upgrades a client that waits for it. Options that it cannot be upgraded with leave it as it
     /// was.
     pub fn upgrade(&self, options: UpgradeOptions) -> Result<(), Failure> {

@@ -27,8 +27,11 @@ pub struct ws_counters {
     pub pongs_received: u64,
     /// How long the newest answer to a Ping took, in microseconds, at least 1; 0 before the first.
     pub round_trip_us: u64,
+    /// Messages that were accepted for sending and dropped, to make room for newer ones
+    /// (`WS_BACKLOG_DROP_OLDEST`).
+    pub messages_dropped: u64,
     /// Room for what future versions count; 0.
-    pub private_room: [u64; 8],
+    pub private_room: [u64; 7],
 }
 
 /// Tells what a connection has done so far. Before the upgrade that is nothing.
@@ -63,7 +66,8 @@ pub unsafe extern "C" fn ws_count(
             pings_sent: counted.pings_sent,
             pongs_received: counted.pongs_received,
             round_trip_us: u64::try_from(round_trip).unwrap_or(u64::MAX),
-            private_room: [0; 8],
+            messages_dropped: counted.messages_dropped,
+            private_room: [0; 7],
         };
         // SAFETY: not NULL, and the caller's to be written.
         unsafe { out.write(counters) };

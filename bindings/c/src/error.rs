@@ -90,6 +90,8 @@ impl fmt::Display for Failure {
                     Some(kind) if kind == *wanted => "it was closed, or never opened",
                     Some(Kind::Connection) => "it is of the kind of a connection",
                     Some(Kind::Listener) => "it is of the kind of a listener",
+                    Some(Kind::Prepared) => "it is of the kind of a prepared message",
+                    Some(Kind::Topics) => "it is of the kind of a set of topics",
                     None => "it never was one",
                 };
                 write!(f, "{number:#x} is no handle of a {wanted}: {reason}")

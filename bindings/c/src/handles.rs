@@ -10,7 +10,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
-use engine::Listener;
+use engine::{Listener, Prepared, Topics};
 use once_cell::sync::OnceCell;
 
 use crate::connection::Conn;
@@ -75,6 +75,8 @@ const BLOCKS: usize = (INDEX_BITS - FIRST_BLOCK.ilog2()) as usize;
 pub(crate) enum Kind {
     Connection = 1,
     Listener = 2,
+    Prepared = 3,
+    Topics = 4,
 }
 
 impl Kind {
@@ -82,6 +84,8 @@ impl Kind {
         match number >> KIND_SHIFT {
             1 => Some(Kind::Connection),
             2 => Some(Kind::Listener),
+            3 => Some(Kind::Prepared),
+            4 => Some(Kind::Topics),
             _ => None,
         }
     }
@@ -92,6 +96,8 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::Connection => "connection",
             Kind::Listener => "listener",
+            Kind::Prepared => "prepared message",
+            Kind::Topics => "set of topics",
         })
     }
 }
@@ -101,6 +107,8 @@ impl fmt::Display for Kind {
 enum Entry {
     Connection(Arc<Conn>),
     Listener(Listener),
+    Prepared(Prepared),
+    Topics(Topics),
 }
 
 impl Entry {
@@ -108,6 +116,8 @@ impl Entry {
         match self {
             Entry::Connection(_) => Kind::Connection,
             Entry::Listener(_) => Kind::Listener,
+            Entry::Prepared(_) => Kind::Prepared,
+            Entry::Topics(_) => Kind::Topics,
         }
     }
 }
@@ -151,6 +161,48 @@ impl Handles {
     /// A number for a listener.
     pub fn add_listener(&self, listener: Listener) -> Result<u64, Failure> {
         self.add(Entry::Listener(listener))
+    }
+
+    /// A number for a prepared message.
+    pub fn add_prepared(&self, prepared: Prepared) -> Result<u64, Failure> {
+        self.add(Entry::Prepared(prepared))
+    }
+
+    /// A number for a set of topics.
+    pub fn add_topics(&self, topics: Topics) -> Result<u64, Failure> {
+        self.add(Entry::Topics(topics))
+    }
+
+    /// The prepared message behind a number.
+    pub fn prepared(&self, number: u64) -> Result<Prepared, Failure> {
+        match self.get(number) {
+            Some(Entry::Prepared(prepared)) => Ok(prepared),
+            _ => Err(bad_handle(Kind::Prepared, number)),
+        }
+    }
+
+    /// The topics behind a number.
+    pub fn topics(&self, number: u64) -> Result<Topics, Failure> {
+        match self.get(number) {
+            Some(Entry::Topics(topics)) => Ok(topics),
+            _ => Err(bad_handle(Kind::Topics, number)),
+        }
+    }
+
+    /// Ends the number of a prepared message.
+    pub fn take_prepared(&self, number: u64) -> Result<Prepared, Failure> {
+        match self.take(Kind::Prepared, number) {
+            Some(Entry::Prepared(prepared)) => Ok(prepared),
+            _ => Err(bad_handle(Kind::Prepared, number)),
+        }
+    }
+
+    /// Ends the number of a set of topics.
+    pub fn take_topics(&self, number: u64) -> Result<Topics, Failure> {
+        match self.take(Kind::Topics, number) {
+            Some(Entry::Topics(topics)) => Ok(topics),
+            _ => Err(bad_handle(Kind::Topics, number)),
+        }
     }
 
     /// The connection behind a number.

@@ -13,6 +13,8 @@
 compile_error!("talkws-c turns panics into WS_INTERNAL, for which they must unwind");
 
 pub mod arguments;
+pub mod backlog;
+pub mod broadcast;
 pub mod client;
 pub mod closing;
 pub mod connection;
@@ -32,5 +34,6 @@ pub mod session;
 pub mod status;
 #[cfg(feature = "testing")]
 mod testing;
+pub mod topics;
 pub mod version;
 pub mod writing;

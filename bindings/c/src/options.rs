@@ -116,7 +116,7 @@ pub(crate) fn choices(options: *const ws_options) -> Result<Choices, Failure> {
 /// # Safety
 ///
 /// `err` is NULL, or points to room for a `ws_error` that nobody else uses meanwhile.
-unsafe fn change(
+pub(crate) unsafe fn change(
     options: *mut ws_options,
     err: *mut ws_error,
     // One copy of what follows, not one for each setter.

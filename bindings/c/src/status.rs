@@ -63,9 +63,12 @@ pub const WS_PROXY: ws_status = -23;
 /// The server redirects to where `ws_dial` does not go: to no WebSocket, from wss to ws, or on and
 /// on.
 pub const WS_REDIRECT: ws_status = -24;
+/// The peer is slow, and the backlog of the connection is full; see `ws_options_set_write_backlog`.
+/// Nothing of the message was sent, nor will be.
+pub const WS_WOULD_BLOCK: ws_status = -25;
 
 /// Every status, and what `ws_strerror` says of it.
-const TEXTS: [&CStr; 25] = [
+const TEXTS: [&CStr; 26] = [
     c"no error",
     c"invalid argument",
     c"bad handle: closed, of another kind, or never opened",
@@ -91,6 +94,7 @@ const TEXTS: [&CStr; 25] = [
     c"no TLS session could be made",
     c"the proxy does not connect to the server",
     c"the server redirects to where this does not go",
+    c"the peer is slow, and its backlog is full",
 ];
 
 /// Names a status: a short text in English, for a message when there is no `ws_error`, which says
@@ -218,6 +222,7 @@ mod tests {
                     reason: "".into(),
                 },
             ),
+            (WS_WOULD_BLOCK, Error::WouldBlock { attempt: attempt() }),
         ];
         for (status, error) in table {
             assert_eq!(error.status(), status, "{error:?}");
@@ -232,10 +237,10 @@ mod tests {
         };
         assert_eq!(text(WS_OK), c"no error");
         assert_eq!(text(WS_INTERNAL), c"internal error of libtalkws");
-        for known in WS_REDIRECT..=WS_OK {
+        for known in WS_WOULD_BLOCK..=WS_OK {
             assert_ne!(text(known), c"unknown status", "{known}");
         }
-        for unknown in [1, WS_REDIRECT - 1, i32::MIN, i32::MAX] {
+        for unknown in [1, WS_WOULD_BLOCK - 1, i32::MIN, i32::MAX] {
             assert_eq!(text(unknown), c"unknown status", "{unknown}");
         }
     }

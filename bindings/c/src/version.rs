@@ -22,6 +22,9 @@ pub const WS_FEATURE_PROXY: i32 = 3;
 pub const WS_FEATURE_UNIX_SOCKETS: i32 = 4;
 /// Pings for silent peers: see `ws_options_set_keepalive`.
 pub const WS_FEATURE_KEEPALIVE: i32 = 5;
+/// Backlogs, prepared messages, broadcasts and topics: see `ws_options_set_write_backlog`,
+/// `ws_broadcast`.
+pub const WS_FEATURE_BROADCAST: i32 = 7;
 
 const BUILT_IN: &[(i32, bool)] = &[
     (WS_FEATURE_TLS, cfg!(feature = "tls")),
@@ -29,6 +32,7 @@ const BUILT_IN: &[(i32, bool)] = &[
     (WS_FEATURE_PROXY, true),
     (WS_FEATURE_UNIX_SOCKETS, true),
     (WS_FEATURE_KEEPALIVE, true),
+    (WS_FEATURE_BROADCAST, true),
 ];
 
 /// The version of the library that the program runs with, such as "0.1.0". `TALKWS_VERSION` is that

@@ -31,32 +31,52 @@ pub const WS_DONTWAIT: i32 = 0x200;
 pub const WS_NO_COMPRESS: i32 = 0x400;
 
 /// What the type of a message that is written says.
-struct Manner {
+pub(crate) struct Manner {
     kind: MessageKind,
     options: WriteOptions,
 }
 
+/// All that can be or-ed into a type.
+const FLAGS: i32 = WS_MORE | WS_DONTWAIT | WS_NO_COMPRESS;
+
 impl Manner {
     fn of(r#type: i32) -> Result<Self, Failure> {
-        let kind = match r#type & !(WS_MORE | WS_DONTWAIT | WS_NO_COMPRESS) {
-            WS_TEXT => MessageKind::Text,
-            WS_BINARY => MessageKind::Binary,
-            _ => {
-                let reason = "write: type is neither WS_TEXT nor WS_BINARY, with or without \
-                              WS_MORE, WS_DONTWAIT and WS_NO_COMPRESS";
-                return Err(Failure::argument(reason));
-            }
-        };
-        let deadline = if r#type & WS_DONTWAIT != 0 {
+        let reason = "write: type is neither WS_TEXT nor WS_BINARY, with or without \
+                      WS_MORE, WS_DONTWAIT and WS_NO_COMPRESS";
+        let kind = kind(r#type & !FLAGS).ok_or(Failure::argument(reason))?;
+        let options = Self::flags(r#type & FLAGS)?;
+        Ok(Manner { kind, options })
+    }
+
+    /// What a type without flags says.
+    pub fn plain(r#type: i32) -> Result<MessageKind, Failure> {
+        let reason = "prepare: type is neither WS_TEXT nor WS_BINARY";
+        kind(r#type).ok_or(Failure::argument(reason))
+    }
+
+    /// What flags without a type say.
+    pub fn flags(flags: i32) -> Result<WriteOptions, Failure> {
+        if flags & !FLAGS != 0 {
+            let reason = "write: flags has more than WS_MORE, WS_DONTWAIT and WS_NO_COMPRESS";
+            return Err(Failure::argument(reason));
+        }
+        let deadline = if flags & WS_DONTWAIT != 0 {
             Duration::ZERO.into()
         } else {
             Deadline::NEVER
         };
-        let options = WriteOptions::new()
-            .more(r#type & WS_MORE != 0)
-            .compress(r#type & WS_NO_COMPRESS == 0)
-            .deadline(deadline);
-        Ok(Manner { kind, options })
+        Ok(WriteOptions::new()
+            .more(flags & WS_MORE != 0)
+            .compress(flags & WS_NO_COMPRESS == 0)
+            .deadline(deadline))
+    }
+}
+
+fn kind(r#type: i32) -> Option<MessageKind> {
+    match r#type {
+        WS_TEXT => Some(MessageKind::Text),
+        WS_BINARY => Some(MessageKind::Binary),
+        _ => None,
     }
 }
 
@@ -74,6 +94,7 @@ impl Manner {
 ///              follows; it does not mean that the peer has read it;
 ///              `WS_TIMED_OUT`: the write timeout passed, or `WS_DONTWAIT` found no room. Nothing
 ///              of the message was sent, nor will be;
+///              `WS_WOULD_BLOCK`: the backlog is full (`WS_BACKLOG_REFUSE`); as for a timeout;
 ///              `WS_INVALID_ARGUMENT`: nothing was sent, and the connection is as good as before;
 ///              `WS_INVALID_STATE`: this thread has begun another message with `ws_write_part`;
 ///              `WS_CLOSED`, `WS_CONNECTION_LOST`, `WS_PROTOCOL`, `WS_INVALID_UTF8`,

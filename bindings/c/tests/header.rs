@@ -6,7 +6,7 @@ const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/talkws.
 const RENEW: &str = "TALKWS_WRITE_HEADER=1 cargo test -p talkws-c --test header";
 
 /// In the order in which a program meets what they declare.
-const SOURCES: [&str; 23] = [
+const SOURCES: [&str; 26] = [
     "arguments",
     "version",
     "client",
@@ -16,6 +16,9 @@ const SOURCES: [&str; 23] = [
     "session",
     "reading",
     "writing",
+    "backlog",
+    "broadcast",
+    "topics",
     "closing",
     "events",
     "counters",

@@ -8,8 +8,9 @@ use std::time::Duration;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use talkws::{CloseCode, Deadline, Error, UpgradeOptions, WriteOptions};
+use talkws::{Backlog, BacklogPolicy, CloseCode, Deadline, Error, UpgradeOptions, WriteOptions};
 
+use crate::broadcasting::Prepared;
 use crate::connect::Dialled;
 use crate::error::{exception, to_python};
 use crate::payload::Payload;
@@ -166,6 +167,67 @@ impl Connection {
     fn send(&self, message: &Bound<'_, PyAny>, text: Option<bool>, compress: bool) -> PyResult<()> {
         let options = WriteOptions::new().compress(compress);
         sending::send(self, message, text, options)
+    }
+
+    /// Send a message that was prepared for many connections, as :meth:`send` does.
+    ///
+    /// Raises:
+    ///     ConnectionClosed: If the connection is closed.
+    ///     BlockingIOError: If the backlog is full, and its policy is to refuse.
+    fn send_prepared(&self, py: Python<'_>, message: &Prepared) -> PyResult<()> {
+        let open = self.open(py)?;
+        let write = |deadline| {
+            let options = WriteOptions::new().deadline(deadline);
+            open.core.write_prepared(&message.core, options)
+        };
+        sending::send_all(self, open, py, write)
+    }
+
+    /// Choose how much may wait to be sent, and what happens with a message that does not fit.
+    ///
+    /// Until then :meth:`send` waits for the peer. With any other policy it never waits: what the
+    /// system does not take at once stays in the backlog, and leaves in the background as the peer
+    /// makes room.
+    ///
+    /// Args:
+    ///     limit: The high-water mark, in bytes, with the headers of frames. When nothing waits, any
+    ///         message fits. With ``"wait"`` it counts for :func:`broadcast` and
+    ///         :meth:`Topics.publish` only.
+    ///     policy: ``"wait"``; ``"refuse"``, then :meth:`send` raises :exc:`BlockingIOError`;
+    ///         ``"drop-oldest"``, whole messages that have not begun to leave; ``"close"``, with 1013.
+    ///
+    /// Raises:
+    ///     ValueError: If ``policy`` is none of these.
+    #[pyo3(signature = (limit = 1_048_576, policy = "wait"))]
+    fn set_backlog(&self, py: Python<'_>, limit: usize, policy: &str) -> PyResult<()> {
+        let policy = match policy {
+            "wait" => BacklogPolicy::Wait,
+            "refuse" => BacklogPolicy::Refuse,
+            "drop-oldest" => BacklogPolicy::DropOldest,
+            "close" => BacklogPolicy::Close,
+            _ => {
+                let text = format!(
+                    "policy={policy:?}: expected 'wait', 'refuse', 'drop-oldest' or 'close'"
+                );
+                return Err(PyValueError::new_err(text));
+            }
+        };
+        let backlog = Backlog::new().limit(limit).policy(policy);
+        self.open(py)?.core.set_backlog(backlog);
+        Ok(())
+    }
+
+    /// How many bytes were accepted and wait to be sent.
+    #[getter]
+    fn backlog(&self) -> usize {
+        self.open.get().map_or(0, |open| open.core.backlog().bytes)
+    }
+
+    /// How many messages were dropped to make room for newer ones.
+    #[getter]
+    fn messages_dropped(&self) -> u64 {
+        let dropped = |open: &Open| open.core.counters().messages_dropped;
+        self.open.get().map_or(0, dropped)
     }
 
     /// Wait for the next message: ``str`` for text, ``bytes`` for binary.

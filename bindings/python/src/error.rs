@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use pyo3::exceptions::{
-    PyEOFError, PyNotImplementedError, PyOSError, PyTimeoutError, PyValueError,
+    PyBlockingIOError, PyEOFError, PyNotImplementedError, PyOSError, PyTimeoutError, PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -37,6 +37,7 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         Error::Resolve { .. } => name_error(py, &text),
         Error::Io { attempt, source } => os_error(py, attempt, source),
         Error::TimedOut { .. } => PyTimeoutError::new_err(text),
+        Error::WouldBlock { .. } => PyBlockingIOError::new_err(text),
         Error::Refused(refusal) => match handshake::response(py, refusal.head(), refusal.body()) {
             Ok(response) => exception(py, "InvalidStatus", (response, text)),
             Err(error) => error,

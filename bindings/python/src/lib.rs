@@ -2,6 +2,7 @@
 //! connection is for the core; the names and manners are those of Python's `websockets.sync`.
 
 mod arguments;
+mod broadcasting;
 mod buffer;
 mod connect;
 mod connection;
@@ -27,6 +28,8 @@ use pyo3::prelude::*;
 mod _talkws {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::broadcasting::{Prepared, Topics, offer};
     #[pymodule_export]
     use crate::connect::{Dialled, dial};
     #[pymodule_export]

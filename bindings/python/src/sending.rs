@@ -116,7 +116,7 @@ fn send_each(
 }
 
 /// Makes a call that writes, and waits until all of it has left.
-fn send_all(
+pub fn send_all(
     connection: &Connection,
     open: &Open,
     py: Python<'_>,

@@ -43,11 +43,16 @@ from ._talkws import (
     Listener,
     PendingConnection,
     PongEvent,
+    Prepared,
     ServerTLS,
+    Topics,
     __version__,
 )
 from .auth import (
     basic_auth,
+)
+from .broadcasting import (
+    broadcast,
 )
 from .client import (
     ClientConnection,
@@ -178,6 +183,7 @@ __all__ = [
     "PayloadTooBig",
     "PendingConnection",
     "PongEvent",
+    "Prepared",
     "ProtocolError",
     "ProxyError",
     "Request",
@@ -194,9 +200,11 @@ __all__ = [
     "TLSInfo",
     "TooManyFragments",
     "TooManyHeaders",
+    "Topics",
     "WebSocketException",
     "__version__",
     "basic_auth",
+    "broadcast",
     "connect",
     "listen",
     "listen_systemd",

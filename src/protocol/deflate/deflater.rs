@@ -16,7 +16,7 @@ const LEAST_ROOM: usize = 64;
 
 /// What a compressor is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Shape {
+pub struct Shape {
     level: u8,
     memory_level: u8,
     window_bits: u8,
@@ -27,6 +27,18 @@ impl Shape {
     /// a hash table, symbols and output that wait, trees.
     fn size(self) -> usize {
         (4 << self.window_bits) + (128 << 10) + (7 << (self.memory_level + 6)) + (8 << 10)
+    }
+
+    /// Deflates a message by itself onto the end of `frame`.
+    pub fn deflate(self, data: &[u8], frame: &mut Vec<u8>) -> Result<(), NoMemory> {
+        let mut deflater = Deflater {
+            shape: self,
+            keeps_context: false,
+            threshold: 0,
+            stream: None,
+            is_inside_message: false,
+        };
+        deflater.deflate(data, true, frame)
     }
 
     fn make(self) -> Result<Box<Deflate>, NoMemory> {
@@ -67,6 +79,11 @@ impl Deflater {
             stream: None,
             is_inside_message: false,
         }
+    }
+
+    /// What the deflated form of a message by itself depends on.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Whether a message that begins with that many bytes is worth it. No compressor there is

@@ -240,7 +240,11 @@ impl<'a, H: Handler> EventLoop<'a, H> {
             match news {
                 News::Client(pending) => self.begin(pending),
                 News::Connection(ws) => self.serve(ws),
-                News::Look(key) => self.watch_closing(key),
+                News::Look(key) => {
+                    self.watch_closing(key);
+                    // It may have stopped reading, and not have been told of an end.
+                    self.turn(key, true);
+                }
             }
         }
     }
@@ -468,6 +472,7 @@ impl<'a, H: Handler> EventLoop<'a, H> {
     /// Sets the time until which a connection that is being closed has to.
     fn watch_closing(&mut self, key: usize) {
         if let Some(Entry::Served(served)) = self.slots.get(key) {
+            served.ws.go_on_closing();
             let close_by = served.ws.close_by();
             if close_by.is_some() {
                 self.slots.set_timer(key, close_by);
