@@ -1,6 +1,6 @@
 //! Topics: who wants to hear of what.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,7 +36,8 @@ const FEW: usize = 64;
 #[derive(Default)]
 struct State {
     /// Shared with those who publish, and copied only while they do.
-    members: HashMap<Arc<str>, Arc<HashMap<usize, Subscriber>>>,
+    /// In the order of their memory, in which they are gone through.
+    members: HashMap<Arc<str>, Arc<BTreeMap<usize, Subscriber>>>,
     /// What each has subscribed to.
     topics: HashMap<usize, (Subscriber, HashSet<Arc<str>>)>,
     /// How many subscribers there may be until those that are gone are looked for.
