@@ -39,7 +39,8 @@
  * and the library sends no SIGPIPE. A thread must not be cancelled (pthread_cancel) inside a call: to
  * end one that waits, close its handle. To serve with threads, let one accept and give each
  * connection a thread of its own, or let many accept: each client goes to one of them. To serve
- * without, see `ws_fd` and `ws_pending`.
+ * any number of connections with few threads, see `ws_serve`; with an event loop of your own,
+ * `ws_fd` and `ws_pending`.
  *
  * OWNERSHIP. What you pass is used during the call and not kept: the URL, the payload, the options
  * and the texts may be freed right after it. Texts end with a NUL and are UTF-8; payloads have a
@@ -105,6 +106,9 @@
 
 /// Pings for silent peers: see `ws_options_set_keepalive`.
 #define WS_FEATURE_KEEPALIVE 5
+
+/// Serving by events: see `ws_serve`.
+#define WS_FEATURE_EVENTS 6
 
 /// Backlogs, prepared messages, broadcasts and topics: see `ws_options_set_write_backlog`,
 /// `ws_broadcast`.
@@ -317,6 +321,46 @@ typedef struct ws_message {
     /// Room for what future versions keep here.
     void *private_room[2];
 } ws_message;
+
+/// What `ws_serve` calls. Begin with `ws_handlers handlers = {.size = sizeof handlers};`, set what you
+/// want to be told of, and leave the rest NULL.
+///
+/// Each connection has one thread, which makes all calls for it, one after the other; while a call
+/// lasts, the other connections of that thread wait. Nothing that a handler calls waits for a peer.
+typedef struct ws_handlers {
+    /// `sizeof(ws_handlers)`: a later version has more at the end.
+    size_t size;
+    /// Given to every call as it is.
+    void *user;
+    /// A client asks. Look at its request; say yes with `ws_upgrade`, no with `ws_refuse`, or with
+    /// `ws_refuse` and status 200 give a page (see `ws_options_allow_plain_requests`). One that is not
+    /// answered here is upgraded. NULL upgrades all.
+    void (*on_request)(void *user, ws_conn ws);
+    /// A connection is open. `*state` is NULL, and yours to set: it is given to the calls below.
+    void (*on_open)(void *user, ws_conn ws, void **state);
+    /// A message has come: `len` bytes at `data`, with a NUL after them, lent for the length of the
+    /// call; `type` is `WS_TEXT` or `WS_BINARY`.
+    void (*on_message)(void *user,
+                       ws_conn ws,
+                       void *state,
+                       int32_t type,
+                       const char *data,
+                       size_t len);
+    /// A connection has ended, with `end`, such as `WS_CLOSED`: once for each that was opened. The
+    /// handle is gone afterwards; it is gone already if you closed it.
+    void (*on_close)(void *user, ws_conn ws, void *state, const struct ws_error *end);
+} ws_handlers;
+
+/// What became of the connections when `ws_serve` was shut down. Yours, on your stack; its layout is
+/// frozen.
+typedef struct ws_serve_report {
+    /// Connections that were closed in order.
+    uint64_t closed;
+    /// Connections whose peers did not answer in time, or were lost.
+    uint64_t unanswered;
+    /// Room for what future versions tell; 0.
+    uint64_t private_room[6];
+} ws_serve_report;
 
 /// What `ws_read_some` has put into the caller's buffer. Its layout is frozen.
 typedef struct ws_part {
@@ -700,6 +744,56 @@ ws_status ws_refuse(ws_conn ws,
 ///
 /// Threads: any; every `ws_accept` that waits in another thread returns `WS_ABORTED`. Since 0.1.0.
 ws_status ws_listener_close(ws_listener listener, struct ws_error *err);
+
+/// Serves any number of connections with few threads: calls the handlers until the listener is closed
+/// and the last connection has ended, or after `ws_shutdown`. Meanwhile `ws_accept` is
+/// `WS_INVALID_STATE`.
+///
+/// The connections are ordinary handles, but that nobody reads them: any thread may write to them, close
+/// them or ask them, at any time, and so may a handler. What a handler writes leaves when it has dealt
+/// with what was received, many answers together; what the peer does not take is kept up to the limit of
+/// `ws_options_set_write_backlog` (1 MiB), where writes on these threads are `WS_WOULD_BLOCK`, writes on
+/// others wait, and nothing more is read from the peer. `ws_close` in a handler only begins to close.
+///
+/// @param listener  a listener.
+/// @param handlers  what to call; copied. The functions may be called until this returns.
+/// @param threads   how many threads serve, of which the calling one is the first: 1 to 1024. Each client
+///                  goes to the one that has the fewest.
+/// @param report    where to tell what became of the connections, or NULL.
+/// @param err       where to tell a failure, or NULL.
+/// @return          `WS_OK`;
+///                  `WS_INVALID_STATE`: it is served already, another thread accepts, or a handler calls
+///                  this;
+///                  `WS_INVALID_ARGUMENT`: handlers is NULL, its size is none, or threads is;
+///                  `WS_ABORTED`: the listener is closed;
+///                  `WS_IO`: the system cannot wait, or has no threads left;
+///                  `WS_BAD_HANDLE`, `WS_NO_MEMORY`, `WS_INTERNAL`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_serve(ws_listener listener,
+                   const struct ws_handlers *handlers,
+                   int32_t threads,
+                   struct ws_serve_report *report,
+                   struct ws_error *err);
+
+/// Shuts down what `ws_serve` does: no more clients come, every connection is closed with `code` and
+/// `reason`, and those that have not answered in time are ended. Waits for nothing: `ws_serve` returns
+/// when all have ended. The handle of the listener stays.
+///
+/// @param listener    a listener that is served.
+/// @param code        why, as for `ws_close`, such as `WS_CLOSE_GOING_AWAY`.
+/// @param reason      a text for the peers' logs, at most 123 bytes, or NULL.
+/// @param timeout_ms  how long the peers may take, in milliseconds.
+/// @param err         where to tell a failure, or NULL.
+/// @return            `WS_OK`, `WS_INVALID_STATE` (nobody serves it), `WS_INVALID_ARGUMENT`,
+///                    `WS_BAD_HANDLE`, `WS_INTERNAL`.
+///
+/// Threads: any, also those that serve. Since 0.1.0.
+ws_status ws_shutdown(ws_listener listener,
+                      int32_t code,
+                      const char *reason,
+                      int64_t timeout_ms,
+                      struct ws_error *err);
 
 /// How far a connection is.
 ///
@@ -1473,6 +1567,20 @@ ws_status ws_options_set_origin(struct ws_options *options,
 ws_status ws_options_allow_origin(struct ws_options *options,
                                   const char *origin,
                                   struct ws_error *err);
+
+/// Whether `ws_accept` and `ws_serve` also give clients that ask for no upgrade, such as a browser for
+/// a page: they have no header "Upgrade" (see `ws_request_header`), and cannot be upgraded. Answer them
+/// with `ws_refuse`, whose status may be 200. Default: 0, where they get 426.
+///
+/// @param options  options.
+/// @param enabled  0: no; anything else: yes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+ws_status ws_options_allow_plain_requests(struct ws_options *options,
+                                          int32_t enabled,
+                                          struct ws_error *err);
 
 /// Whether `ws_dial` keeps the answer of a server that refuses, to be looked at. It is `WS_OK`
 /// then, and gives a connection in `WS_STATE_CLOSED`: see `ws_response_status`, `ws_response_header`

@@ -385,6 +385,11 @@ impl Shared {
         let Scratch { buffer, message } = scratch;
         let mut deliver = |kind: MessageKind, payload: &mut Vec<u8>| {
             self.tally.message_received(payload.len());
+            // A NUL behind it, for languages whose texts end so.
+            if payload.try_reserve(1).is_ok() {
+                payload.push(0);
+                payload.pop();
+            }
             message.replace(kind, std::mem::take(payload));
             deliver(message);
             *payload = message.take_buffer();

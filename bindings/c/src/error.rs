@@ -106,6 +106,11 @@ impl fmt::Display for Failure {
 }
 
 impl ws_error {
+    /// The end of a connection.
+    pub fn of(end: &Error) -> Self {
+        ws_error::new(&Failure::Engine(end.clone()))
+    }
+
     fn new(failure: &Failure) -> Self {
         let (http_status, close_code) = match failure {
             Failure::Engine(error) => (error.http_status(), error.close_code()),

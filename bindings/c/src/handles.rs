@@ -155,7 +155,12 @@ impl Handles {
 
     /// A number for a connection.
     pub fn add_connection(&self, conn: Conn) -> Result<u64, Failure> {
-        self.add(Entry::Connection(Arc::new(conn)))
+        self.add_shared(Arc::new(conn))
+    }
+
+    /// A number for a connection that the caller keeps, too.
+    pub fn add_shared(&self, conn: Arc<Conn>) -> Result<u64, Failure> {
+        self.add(Entry::Connection(conn))
     }
 
     /// A number for a listener.

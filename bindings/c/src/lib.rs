@@ -30,6 +30,7 @@ pub mod message;
 pub mod options;
 pub mod reading;
 pub mod server;
+pub mod serving;
 pub mod session;
 pub mod status;
 #[cfg(feature = "testing")]

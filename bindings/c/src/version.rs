@@ -22,6 +22,8 @@ pub const WS_FEATURE_PROXY: i32 = 3;
 pub const WS_FEATURE_UNIX_SOCKETS: i32 = 4;
 /// Pings for silent peers: see `ws_options_set_keepalive`.
 pub const WS_FEATURE_KEEPALIVE: i32 = 5;
+/// Serving by events: see `ws_serve`.
+pub const WS_FEATURE_EVENTS: i32 = 6;
 /// Backlogs, prepared messages, broadcasts and topics: see `ws_options_set_write_backlog`,
 /// `ws_broadcast`.
 pub const WS_FEATURE_BROADCAST: i32 = 7;
@@ -32,6 +34,7 @@ const BUILT_IN: &[(i32, bool)] = &[
     (WS_FEATURE_PROXY, true),
     (WS_FEATURE_UNIX_SOCKETS, true),
     (WS_FEATURE_KEEPALIVE, true),
+    (WS_FEATURE_EVENTS, true),
     (WS_FEATURE_BROADCAST, true),
 ];
 

@@ -6,11 +6,12 @@ const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/talkws.
 const RENEW: &str = "TALKWS_WRITE_HEADER=1 cargo test -p talkws-c --test header";
 
 /// In the order in which a program meets what they declare.
-const SOURCES: [&str; 26] = [
+const SOURCES: [&str; 27] = [
     "arguments",
     "version",
     "client",
     "server",
+    "serving",
     "connection",
     "look",
     "session",

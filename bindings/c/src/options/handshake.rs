@@ -149,6 +149,31 @@ pub unsafe extern "C" fn ws_options_allow_origin(
     }
 }
 
+/// Whether `ws_accept` and `ws_serve` also give clients that ask for no upgrade, such as a browser for
+/// a page: they have no header "Upgrade" (see `ws_request_header`), and cannot be upgraded. Answer them
+/// with `ws_refuse`, whose status may be 200. Default: 0, where they get 426.
+///
+/// @param options  options.
+/// @param enabled  0: no; anything else: yes.
+/// @param err      where to tell a failure, or NULL.
+/// @return         as `ws_options_add_header`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_options_allow_plain_requests(
+    options: *mut ws_options,
+    enabled: i32,
+    err: *mut ws_error,
+) -> ws_status {
+    // SAFETY: `err` is NULL or the caller's.
+    unsafe {
+        change(options, err, &mut |mut choices| {
+            choices.listen = choices.listen.plain_requests(flag(enabled));
+            Ok::<_, Failure>(choices)
+        })
+    }
+}
+
 /// Whether `ws_dial` keeps the answer of a server that refuses, to be looked at. It is `WS_OK`
 /// then, and gives a connection in `WS_STATE_CLOSED`: see `ws_response_status`, `ws_response_header`
 /// and `ws_response_body`. Reading and writing give `WS_REFUSED`; end it with `ws_close`. Default: 0,
