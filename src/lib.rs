@@ -44,7 +44,10 @@
 //! a lock of its own: one thread may be blocked in [`read`](Connection::read) for hours while
 //! others [`write`](Connection::write). Messages are written whole, one after the other.
 //!
-//! Nothing here starts a thread, but for a resolver while a dial waits for a name, one timer
+//! Thousands of connections need no thread each: [`Listener::serve`] serves them with a few, and tells a
+//! [`Handler`] what happens.
+//!
+//! Nothing else here starts a thread, but for a resolver while a dial waits for a name, one timer
 //! for all connections of the process that want [keepalive](DialOptions::keepalive), and one sender
 //! for all whose [backlog](Connection::backlog) leaves in the background.
 //!

@@ -1,11 +1,11 @@
-/* The client with which the event servers are measured: on each of many connections it sends so many
- * messages at once, and as many again as soon as all answers are there.
+/* The client with which the event servers are measured: on each of many connections it sends so
+ * many messages at once, and as many again as soon as all answers are there.
  *
  *     load ws|raw PORT CONNECTIONS SIZE DEPTH SECONDS PID
  *
- * Prints `MESSAGES SECONDS PROCESSOR-SECONDS`: round trips of messages, and the time of the processor
- * that the server, which is process PID, spent on them; or `failed WHY`. The first answers on each
- * connection are compared with what was sent. */
+ * Prints `MESSAGES SECONDS PROCESSOR-SECONDS`: round trips of messages, and the time of the
+ * processor that the server, which is process PID, spent on them; or `failed WHY`. The first
+ * answers on each connection are compared with what was sent. */
 
 #include "../python/peers/peer.h"
 
@@ -46,8 +46,8 @@ static double used(int pid) {
     /* The name of the program, in brackets, may have spaces. */
     const char *rest = strrchr(text, ')');
 
-    if (rest == NULL || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                               &system) != 2)
+    if (rest == NULL ||
+        sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
         fail("the server is gone");
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -140,7 +140,8 @@ int main(int argc, char **argv) {
         fail("usage: load ws|raw PORT CONNECTIONS SIZE DEPTH SECONDS PID");
     bool is_raw = strcmp(argv[1], "raw") == 0;
     uint16_t port = (uint16_t)atoi(argv[2]);
-    size_t count = (size_t)atol(argv[3]), size = (size_t)atol(argv[4]), depth = (size_t)atol(argv[5]);
+    size_t count = (size_t)atol(argv[3]), size = (size_t)atol(argv[4]),
+           depth = (size_t)atol(argv[5]);
     double seconds = atof(argv[6]);
     int pid = atoi(argv[7]), epoll = epoll_create1(0);
     struct rlimit files;

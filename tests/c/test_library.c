@@ -27,10 +27,10 @@ static void a_feature_is_there_or_not(void) {
                  ws_listen("wss://127.0.0.1:0", NULL, &listener, NULL));
     CHECK_NUMBER(1, ws_has(WS_FEATURE_KEEPALIVE));
     CHECK_NUMBER(1, ws_has(WS_FEATURE_DEFLATE));
-    for (int32_t feature = WS_FEATURE_TLS; feature <= WS_FEATURE_KEEPALIVE; feature++)
+    for (int32_t feature = WS_FEATURE_TLS; feature <= WS_FEATURE_BROADCAST; feature++)
         CHECK(ws_has(feature) == 0 || ws_has(feature) == 1);
     CHECK_NUMBER(0, ws_has(0));
-    CHECK_NUMBER(0, ws_has(WS_FEATURE_KEEPALIVE + 1));
+    CHECK_NUMBER(0, ws_has(WS_FEATURE_BROADCAST + 1));
     CHECK_NUMBER(0, ws_has(-1));
     CHECK_NUMBER(0, ws_has(INT32_MIN));
     CHECK_NUMBER(0, ws_has(INT32_MAX));

@@ -10,7 +10,7 @@ static ws_counters counted(ws_conn ws) {
 
     memset(&counters, 0x55, sizeof counters);
     CHECK_STATUS(WS_OK, ws_count(ws, &counters, NULL));
-    for (int i = 0; i < 8; i++)
+    for (size_t i = 0; i < sizeof counters.private_room / sizeof *counters.private_room; i++)
         CHECK(counters.private_room[i] == 0);
     return counters;
 }

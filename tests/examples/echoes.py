@@ -18,8 +18,8 @@ def hello(server: Example, client: Example) -> None:
             expect(program.remaining_lines(), [])
 
 
-def echo_server(server: Example) -> None:
-    with server.serving("echo_server", "0") as url, wire.client(url) as stream:
+def echo_server(server: Example, name: str = "echo_server") -> None:
+    with server.serving(name, "0") as url, wire.client(url) as stream:
         for opcode, payload in (
             (wire.TEXT, b"Hello"),
             (wire.BINARY, bytes(range(256)) * 300),

@@ -46,7 +46,9 @@ EXAMPLES = TARGET / "release" / "examples"
 ECHO_PROGRAMS: Command = [
     *("--server", f"rust={shlex.join([str(EXAMPLES / 'echo_server')])}"),
     *("--client", f"rust={shlex.join([str(EXAMPLES / 'echo_client')])}"),
+    *("--server", f"rust-events={shlex.join([str(EXAMPLES / 'echo_events')])}"),
     *("--server", f"c={shlex.join([str(TARGET / 'c' / 'echo_server')])}"),
+    *("--server", f"c-events={shlex.join([str(TARGET / 'c' / 'echo_events')])}"),
     *("--client", f"c={shlex.join([str(TARGET / 'c' / 'echo_client')])}"),
     *(
         "--server",
