@@ -37,7 +37,7 @@ lint: tools build-python ## Formatting, lints and types, of Rust, C and Python
 	@$(PYTHON) tests/run/lint.py
 
 # Their peers are written for Linux.
-BENCH_PEERS := $(if $(filter Linux,$(shell uname -s)),bench-python bench-deflate)
+BENCH_PEERS := $(if $(filter Linux,$(shell uname -s)),bench-python bench-deflate bench-events)
 
 .PHONY: bench
 bench: tools bench-c $(BENCH_PEERS) ## Measure speed
@@ -64,6 +64,15 @@ bench-python: tools venv $(TARGET)/c/bench_echo $(TARGET)/c/bench_load ## Measur
 .PHONY: bench-deflate
 bench-deflate: build ## Measure servers that compress, beside other libraries
 	$(PYTHON) benches/deflate/run.py $(filter --quick,$(BENCH_ARGS))
+
+# As above, and with many connections.
+.PHONY: bench-events
+bench-events: build $(TARGET)/c/events_load $(TARGET)/c/events_raw_echo ## Measure servers with many connections
+	$(PYTHON) benches/events/run.py $(filter --quick,$(BENCH_ARGS))
+
+$(TARGET)/c/events_%: benches/events/%.c benches/python/peers/peer.h
+	@mkdir -p $(@D)
+	$(CC) $(C_WARNINGS) $(CFLAGS) -o $@ $<
 
 $(TARGET)/c/bench_%: benches/python/peers/%.c $(wildcard benches/python/peers/*.h)
 	@mkdir -p $(@D)

@@ -326,7 +326,8 @@ typedef struct ws_message {
 /// want to be told of, and leave the rest NULL.
 ///
 /// Each connection has one thread, which makes all calls for it, one after the other; while a call
-/// lasts, the other connections of that thread wait. Nothing that a handler calls waits for a peer.
+/// lasts, the other connections of that thread wait. Nothing that a handler calls on them waits for a
+/// peer. A handler must return, not leave by longjmp or an exception.
 typedef struct ws_handlers {
     /// `sizeof(ws_handlers)`: a later version has more at the end.
     size_t size;

@@ -42,6 +42,7 @@ PYTHON_FOLDERS = {
     "benches/python/programs": "",
     "benches/deflate": "tests/run:tests/interop",
     "benches/deflate/servers": "",
+    "benches/events": "benches/deflate:tests/run:tests/interop",
 }
 # Programs whose names do not say that they are Python, with the folder of their modules.
 PYTHON_SCRIPTS = {

@@ -20,7 +20,8 @@ use crate::status::ws_status;
 /// want to be told of, and leave the rest NULL.
 ///
 /// Each connection has one thread, which makes all calls for it, one after the other; while a call
-/// lasts, the other connections of that thread wait. Nothing that a handler calls waits for a peer.
+/// lasts, the other connections of that thread wait. Nothing that a handler calls on them waits for a
+/// peer. A handler must return, not leave by longjmp or an exception.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy)]

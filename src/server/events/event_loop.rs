@@ -547,6 +547,13 @@ impl<'a, H: Handler> EventLoop<'a, H> {
     }
 }
 
+impl<H: Handler> Drop for EventLoop<'_, H> {
+    fn drop(&mut self) {
+        // However it ended, nobody is to leave anything here any more.
+        self.mail.close();
+    }
+}
+
 /// Longer than anybody waits for the end, and not too long for the clock.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

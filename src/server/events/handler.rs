@@ -13,9 +13,10 @@ use crate::server::Request;
 ///
 /// The [`Connection`]s are ordinary ones, but that nobody reads them: any thread may write to them, close
 /// them and keep clones, at any time, and a handler may do so with any of them. What a handler writes
-/// leaves when it has handled what was received, many answers together. Nothing that a handler calls
-/// waits for a peer: what the stream does not take is kept, and [`close`](Connection::close) only begins to
-/// close. On other threads a write waits while 1 MiB is kept, and a close until the peer has answered.
+/// leaves when it has handled what was received, many answers together. Nothing that a handler calls on
+/// them waits for a peer: what the stream does not take is kept, and [`close`](Connection::close) only
+/// begins to close. When as much is kept as the [`Backlog`](crate::Backlog) allows, writes of handlers are
+/// [`Error::WouldBlock`], those of other threads wait, and nothing more is read from the peer.
 ///
 /// A panic is logged, and closes its connection with [`CloseCode::Error`](crate::CloseCode::Error).
 pub trait Handler: Sync {
