@@ -5,6 +5,7 @@ mod support;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -289,6 +290,23 @@ fn a_client_of_ours_may_be_served_too() {
     bounded(|| {
         let serving = Serving::new(1);
         let (mut server, client) = RawPeer::server();
+        // Not while another thread reads it.
+        static READS: AtomicBool = AtomicBool::new(false);
+        static IS_OVER: AtomicBool = AtomicBool::new(false);
+        let until_over = Deadline::NEVER.interrupted_by(|| {
+            READS.store(true, Ordering::SeqCst);
+            IS_OVER.load(Ordering::SeqCst)
+        });
+        let reader = client.clone();
+        let reading = thread::spawn(move || reader.read_within(until_over));
+        while !READS.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        let error = serving.listener.add(client.clone()).unwrap_err();
+        assert!(matches!(error, Error::InvalidState(_)), "{error:?}");
+        IS_OVER.store(true, Ordering::SeqCst);
+        let read = reading.join().unwrap();
+        assert!(matches!(read, Err(Error::Interrupted { .. })));
         serving.listener.add(client.clone()).unwrap();
         serving.opened();
         server.send_frame(FINAL | TEXT, b"count");

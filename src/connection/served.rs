@@ -136,6 +136,11 @@ impl Connection {
         self.shared.served.get().is_some()
     }
 
+    /// Whether another call is reading.
+    pub(crate) fn is_being_read(&self) -> bool {
+        self.shared.reader.try_lock().is_none()
+    }
+
     /// Sends what says why it has failed, and drops what comes; false once the stream has ended.
     pub(crate) fn linger(&self, scratch: &mut Scratch) -> bool {
         if !self.shared.has_unsent() {
@@ -331,8 +336,11 @@ impl Shared {
         to_the_end: bool,
         deliver: &mut dyn FnMut(&Message),
     ) -> Progress {
-        // Others hold it for a moment only, to look.
-        let mut reader = self.reader.lock();
+        // Others hold it for a moment only, to look. Who has begun to read before the loop did may
+        // have it for long, and the loop must not wait for that.
+        let Some(mut reader) = self.reader.try_lock() else {
+            return Progress::Again;
+        };
         let _fuse = self.fuse();
         if self.phase() == Phase::Ended {
             return Progress::Ended(self.end_error());

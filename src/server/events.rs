@@ -188,7 +188,7 @@ impl Listener {
     /// Has a connection served that was made in another way: by a [`Request`] that was
     /// kept and upgraded later, or by dialling. From here on nobody else reads it.
     ///
-    /// [`Error::InvalidState`] when nobody serves, or it is served already.
+    /// [`Error::InvalidState`] when nobody serves, it is served already, or another thread reads it.
     pub fn add(&self, ws: Connection) -> Result<()> {
         let crew = self.shared.crew.lock().clone();
         let attempt = || format!("add a connection to {}", self.shared.url);
@@ -198,6 +198,10 @@ impl Listener {
         };
         if ws.is_served() {
             let reason = format!("{}: it is served already", attempt());
+            return Err(Error::InvalidState(reason.into()));
+        }
+        if ws.is_being_read() {
+            let reason = format!("{}: another thread reads it", attempt());
             return Err(Error::InvalidState(reason.into()));
         }
         let index = crew.least_loaded();
