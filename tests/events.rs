@@ -4,9 +4,9 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ enum Told {
 struct Program {
     told: Sender<Told>,
     others: Mutex<Vec<Connection>>,
+    /// Shut while the test holds it.
+    gate: Arc<Mutex<()>>,
 }
 
 /// Counts the messages of its connection.
@@ -72,6 +74,11 @@ impl Handler for Program {
         match message.as_text() {
             Some("count") => ws.write_text(&state.to_string()).unwrap(),
             Some("panic") => panic!("at a message, as the test wants it"),
+            Some("wait") => {
+                self.tell(Told::Message(message.clone()));
+                drop(self.gate.lock().unwrap());
+            }
+            Some("big") => ws.write_binary(&vec![1; 300_000]).unwrap(),
             Some("close") => ws.close(CloseCode::Normal, "as you said").unwrap(),
             Some("close all") => others()
                 .iter()
@@ -100,10 +107,22 @@ impl Handler for Program {
     }
 }
 
+/// Wants to know nothing.
+struct Nothing;
+
+impl Handler for Nothing {
+    type State = ();
+
+    fn open(&self, _: &Connection) {}
+
+    fn message(&self, _: &Connection, _: &mut (), _: &Message) {}
+}
+
 /// A program that is served.
 struct Serving {
     listener: Listener,
     told: Receiver<Told>,
+    gate: Arc<Mutex<()>>,
     serving: thread::JoinHandle<talkws::Result<ServeReport>>,
 }
 
@@ -116,13 +135,17 @@ impl Serving {
         let listener = options.listen("ws://127.0.0.1:0").unwrap();
         let (told, hears) = channel();
         let server = listener.clone();
-        let serving = thread::spawn(move || {
-            let others = Mutex::default();
-            server.serve(&Program { told, others }, threads)
-        });
+        let gate = Arc::default();
+        let program = Program {
+            told,
+            others: Mutex::default(),
+            gate: Arc::clone(&gate),
+        };
+        let serving = thread::spawn(move || server.serve(&program, threads));
         Serving {
             listener,
             told: hears,
+            gate,
             serving,
         }
     }
@@ -492,12 +515,6 @@ fn nobody_reads_what_a_loop_reads() {
         assert!(matches!(some, Err(Error::InvalidState(_))));
         let accepted = serving.listener.accept();
         assert!(matches!(accepted, Err(Error::InvalidState(_))));
-        struct Nothing;
-        impl Handler for Nothing {
-            type State = ();
-            fn open(&self, _: &Connection) {}
-            fn message(&self, _: &Connection, _: &mut (), _: &Message) {}
-        }
         let again = serving.listener.serve(&Nothing, 1);
         assert!(matches!(again, Err(Error::InvalidState(_))));
         let none = serving.listener.serve(&Nothing, 0);
@@ -534,6 +551,65 @@ fn who_breaks_the_protocol_reads_why() {
             assert_eq!(error.close_code(), Some(CloseCode::from(code)));
             assert!(ws.write_text("late").is_err());
         }
+        serving.end();
+    });
+}
+
+#[test]
+fn who_breaks_the_protocol_is_not_reset_when_nobody_keeps_the_connection() {
+    bounded(|| {
+        let listener = talkws::listen("ws://127.0.0.1:0").unwrap();
+        let server = listener.clone();
+        let serving = thread::spawn(move || server.serve(&Nothing, 1));
+        for _ in 0..20 {
+            let mut peer = RawPeer::client_at(listener.local_addr());
+            let unmasked = support::raw_peer::frame(FINAL | TEXT, b"unmasked", false);
+            peer.send(&[&unmasked[..], &[0; 300_000]].concat());
+            assert_eq!(peer.read_close(), Some(1002));
+            peer.half_close();
+            peer.read_to_end();
+        }
+        listener
+            .shutdown(CloseCode::Away, "", Duration::ZERO)
+            .unwrap();
+        serving.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn reading_goes_on_when_the_answers_have_left() {
+    bounded(|| {
+        let serving = Serving::new(1);
+        let (mut peer, ws) = serving.pair();
+        // All of them come at once, and of the later ones nothing tells any more.
+        let questions = peer.frame(FINAL | TEXT, b"big").repeat(40);
+        peer.send(&questions);
+        while !ws.backlog().is_full {
+            thread::yield_now();
+        }
+        for _ in 0..40 {
+            assert_eq!(peer.read_frame(), (FINAL | BINARY, vec![1; 300_000]));
+        }
+        serving.end();
+    });
+}
+
+#[test]
+fn an_end_that_comes_with_the_last_message_is_noticed() {
+    bounded(|| {
+        let serving = Serving::new(1);
+        let (mut busy, _) = serving.pair();
+        let (mut peer, _) = serving.pair();
+        // The loop hears of both at once.
+        let gate = serving.gate.clone();
+        let shut = gate.lock().unwrap();
+        busy.send_frame(FINAL | TEXT, b"wait");
+        assert!(matches!(serving.told.recv(), Ok(Told::Message(_))));
+        peer.send_frame(FINAL | TEXT, b"last");
+        peer.half_close();
+        drop(shut);
+        assert!(matches!(serving.told.recv(), Ok(Told::Message(_))));
+        assert!(matches!(serving.closed(), Error::ConnectionLost { .. }));
         serving.end();
     });
 }
@@ -612,12 +688,6 @@ fn a_shutdown_tells_who_did_not_answer() {
 
 #[test]
 fn a_deadline_and_an_interruption_shut_down() {
-    struct Nothing;
-    impl Handler for Nothing {
-        type State = ();
-        fn open(&self, _: &Connection) {}
-        fn message(&self, _: &Connection, _: &mut (), _: &Message) {}
-    }
     bounded(|| {
         let listener = talkws::listen("ws://127.0.0.1:0").unwrap();
         let error = listener.serve_within(&Nothing, 2, Duration::from_millis(1));
