@@ -69,8 +69,11 @@ static void layouts_are_frozen(void) {
     CHECK(offsetof(ws_counters, pings_sent) == 40);
     CHECK(offsetof(ws_counters, pongs_received) == 48);
     CHECK(offsetof(ws_counters, round_trip_us) == 56);
-    CHECK(offsetof(ws_counters, private_room) == 64);
+    CHECK(offsetof(ws_counters, messages_dropped) == 64);
+    CHECK(offsetof(ws_counters, private_room) == 72);
     CHECK(sizeof(ws_counters) == 128);
+    CHECK(sizeof(ws_report) == 64);
+    CHECK(sizeof(ws_serve_report) == 64);
     CHECK(initialised.data == NULL && initialised.len == 0 && initialised.type == 0);
 }
 
