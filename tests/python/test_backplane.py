@@ -73,8 +73,8 @@ http-response set-header X-Server %s
 def test_what_one_server_hears_all_clients_of_all_servers_do(
     package: str, make: Broker
 ) -> None:
-    client = {"redis": "redis", "nats": "nats-py"}[package]
-    reason = f"no client of {package} for this Python; pip install {client}"
+    install = {"redis": "redis", "nats": "nats-py"}[package]
+    reason = f"no client of {package} for this Python; pip install {install}"
     pytest.importorskip(package, reason=reason)
     with ExitStack() as stack:
         enter = stack.enter_context
