@@ -16,6 +16,7 @@ mod pending;
 mod pinging;
 mod receiving;
 mod sending;
+mod serving;
 mod tls;
 mod wait;
 

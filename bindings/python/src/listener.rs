@@ -11,6 +11,7 @@ use crate::arguments::{self, Deflate};
 use crate::error::to_python;
 use crate::log;
 use crate::pending::PendingConnection;
+use crate::serving::Program;
 use crate::tls::ServerTLS;
 use crate::wait::wait_in_turns;
 
@@ -184,6 +185,48 @@ impl Listener {
     fn reload_tls(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.core.reload_tls())
             .map_err(|error| to_python(py, &error))
+    }
+
+    /// Serves with so many threads, of which the calling one is the first; gives how many connections
+    /// were closed and how many did not answer, when it was shut down. See ``talkws.events``.
+    #[pyo3(signature = (threads, *, request, opened, message, failed, ended))]
+    #[allow(clippy::too_many_arguments)]
+    fn _serve(
+        &self,
+        py: Python<'_>,
+        threads: usize,
+        request: Py<PyAny>,
+        opened: Py<PyAny>,
+        message: Py<PyAny>,
+        failed: Py<PyAny>,
+        ended: Py<PyAny>,
+    ) -> PyResult<(usize, usize)> {
+        let program = Program {
+            request,
+            opened,
+            message,
+            failed,
+            ended,
+            max_queue: self.max_queue,
+        };
+        let served = py.detach(|| self.core.serve(&program, threads));
+        log::deliver(py)?;
+        let report = served.map_err(|error| to_python(py, &error))?;
+        Ok((report.closed, report.unanswered))
+    }
+
+    /// Begins to shut down what ``_serve`` does; without that, closes.
+    fn _shutdown(&self, py: Python<'_>, code: u16, reason: &str, timeout: f64) -> PyResult<()> {
+        let timeout = arguments::timeout("timeout", Some(timeout))?;
+        let begun = py.detach(|| self.core.shutdown(code.into(), reason, timeout));
+        match begun {
+            // Nobody serves, or not any more.
+            Err(Error::InvalidState(_)) => {
+                self.close(py);
+                Ok(())
+            }
+            begun => begun.map_err(|error| to_python(py, &error)),
+        }
     }
 
     /// The URL to connect to, with the actual port.

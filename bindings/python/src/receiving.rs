@@ -94,7 +94,7 @@ pub fn receive_into(
     Ok((part.len, part.kind == MessageKind::Text, part.is_last))
 }
 
-fn message_to_python<'py>(
+pub fn message_to_python<'py>(
     py: Python<'py>,
     message: &Message,
     decode: Option<bool>,

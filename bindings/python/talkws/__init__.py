@@ -69,6 +69,12 @@ from .connection import (
     Part,
     State,
 )
+from .events import (
+    EventHandler,
+    EventServer,
+    ServeReport,
+    serve_events,
+)
 from .exceptions import (
     ConcurrencyError,
     ConnectionClosed,
@@ -153,6 +159,8 @@ __all__ = [
     "DataLike",
     "DeflateParameters",
     "DuplicateParameter",
+    "EventHandler",
+    "EventServer",
     "HeaderLineTooLong",
     "Headers",
     "HeadersLike",
@@ -190,6 +198,7 @@ __all__ = [
     "RequestLineTooLong",
     "Response",
     "SecurityError",
+    "ServeReport",
     "Server",
     "ServerConnection",
     "ServerTLS",
@@ -210,6 +219,7 @@ __all__ = [
     "listen_systemd",
     "reconnect",
     "serve",
+    "serve_events",
     "unix_connect",
     "unix_serve",
 ]

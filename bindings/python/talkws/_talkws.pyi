@@ -1,6 +1,6 @@
 # What each of these does stands in its docstring, which comes from the Rust sources.
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, final, overload
@@ -161,6 +161,17 @@ class Listener:
     def accept(self, timeout: float | None = None) -> PendingConnection: ...
     def close(self) -> None: ...
     def reload_tls(self) -> None: ...
+    def _serve(
+        self,
+        threads: int,
+        *,
+        request: Callable[[PendingConnection], Connection | None],
+        opened: Callable[[Any], object],
+        message: Callable[[Any, Any], object],
+        failed: Callable[[Any, BaseException], object],
+        ended: Callable[[Any], object],
+    ) -> tuple[int, int]: ...
+    def _shutdown(self, code: int, reason: str, timeout: float) -> None: ...
     @property
     def url(self) -> str: ...
     @property

@@ -14,6 +14,7 @@ from .headers import Headers
 from .typing import LoggerLike
 
 if TYPE_CHECKING:
+    from .events import EventServer
     from .server import (
         ProcessRequest,
         ProcessResponse,
@@ -61,7 +62,7 @@ class Opener:
         self._logger = logger
 
     def open(
-        self, pending: _talkws.PendingConnection, server: Server
+        self, pending: _talkws.PendingConnection, server: Server | EventServer
     ) -> ServerConnection | None:
         """Answer a request; give the connection if that opened one."""
         connection = self._create_connection(

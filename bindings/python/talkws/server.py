@@ -35,6 +35,8 @@ from .typing import Forwarding, LoggerLike, PathLike, StatusLike
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from .events import EventServer
+
 __all__ = [
     "SERVER",
     "Handler",
@@ -63,14 +65,14 @@ class ServerConnection(Connection):
         username: Who it is, after :func:`basic_auth` has let them in.
     """
 
-    server: Server | None
+    server: Server | EventServer | None
     username: str
 
     def __init__(
         self,
         opening: _talkws.Dialled | _talkws.PendingConnection,
         *,
-        server: Server | None = None,
+        server: Server | EventServer | None = None,
         logger: LoggerLike | None = None,
     ) -> None:
         super().__init__(opening, logger=logger or logging.getLogger("talkws.server"))
