@@ -110,6 +110,20 @@ def test_a_failure_is_logged_and_ends_its_connection(
     assert record.exc_info and isinstance(record.exc_info[1], LookupError)
 
 
+def test_a_failure_at_a_request_is_logged_and_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def make(*_: Any, **__: Any) -> talkws.ServerConnection:
+        raise LookupError("as the test wants it")
+
+    with serving(Program(), create_connection=make) as server:
+        with pytest.raises(talkws.InvalidStatus) as refused:
+            talkws.connect(server.url)
+        assert refused.value.response.status_code == 500
+    [record] = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert record.exc_info and isinstance(record.exc_info[1], LookupError)
+
+
 def test_requests_are_looked_at_and_refused() -> None:
     def process_request(
         ws: talkws.ServerConnection, request: talkws.Request

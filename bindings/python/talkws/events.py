@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _talkws
 from .close import CloseCode
 from .exceptions import InvalidState
-from .opening import Opener
+from .opening import FAILED, Opener
 from .server import ServerConnection, serve
 from .typing import LoggerLike
 
@@ -78,6 +79,9 @@ class EventServer:
         self._threads = threads
         self._lock = threading.Lock()
         self._serving: threading.Thread | None = None
+        # Waited for, and not the thread: CPython 3.11 takes a thread for ended when a signal ends the
+        # wait for it.
+        self._has_ended = threading.Event()
         self._outcome: ServeReport | BaseException | None = None
         # The threads that call the handler: each begins with a request.
         self._loops: set[int] = set()
@@ -110,7 +114,7 @@ class EventServer:
             serving = self._serving
         if serving is None:
             return ServeReport(0, 0)
-        serving.join()
+        self._has_ended.wait()
         if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome or ServeReport(0, 0)
@@ -141,6 +145,7 @@ class EventServer:
         for listening in self.sockets:
             listening.close()
         if serving is not None and threading.get_ident() not in self._loops:
+            self._has_ended.wait()
             serving.join()
         if not was_closing:
             self.logger.info("server closed")
@@ -175,10 +180,19 @@ class EventServer:
             self._outcome = error
         else:
             self._outcome = ServeReport(closed, unanswered)
+        finally:
+            self._has_ended.set()
 
     def _ask(self, pending: _talkws.PendingConnection) -> ServerConnection | None:
         self._loops.add(threading.get_ident())
-        return self._opener.open(pending, self)
+        try:
+            return self._opener.open(pending, self)
+        except Exception:
+            self.logger.exception("opening handshake failed")
+            # Unless what failed came after the answer.
+            with suppress(InvalidState):
+                pending.refuse(500, FAILED)
+            return None
 
     def _failed(self, ws: ServerConnection, error: BaseException) -> None:
         ws.logger.error("connection handler failed", exc_info=error)
