@@ -33,7 +33,7 @@ sys.path[:0] = [
 from peers import Missing
 from servers import SERVERS as DEFLATE_SERVERS
 from servers import Server
-from workspace import TARGET
+from workspace import TARGET, VENV_PYTHON
 
 LOAD = TARGET / "c" / "events_load"
 RAW = "TCP on epoll"
@@ -50,6 +50,9 @@ SERVERS: dict[str, Callable[[], Server]] = {
     "talkws by events, Rust": example("echo_events"),
     "talkws by events, C": lambda: Server([TARGET / "c" / "echo_events", "0"]),
     "talkws, a thread each": example("echo_server"),
+    "talkws by events, Python": lambda: Server(
+        [VENV_PYTHON, ROOT / "examples" / "echo_events.py", "0"]
+    ),
     "gorilla": DEFLATE_SERVERS["gorilla"],
     "ws": DEFLATE_SERVERS["ws"],
     "websockets, asyncio": DEFLATE_SERVERS["websockets, asyncio"],

@@ -55,6 +55,10 @@ ECHO_PROGRAMS: Command = [
         f"python={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_server.py')])}",
     ),
     *(
+        "--server",
+        f"python-events={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_events.py')])}",
+    ),
+    *(
         "--client",
         f"python={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_client.py')])}",
     ),
