@@ -272,9 +272,10 @@ class Server:
         try:
             thread.start()
         except BaseException as failure:
-            with self._changed:
-                self._threads.discard(thread)
-            # After an interruption the thread may be there all the same.
+            # After an interruption the thread may be there all the same, to be waited for.
+            if isinstance(failure, RuntimeError):
+                with self._changed:
+                    self._threads.discard(thread)
             with suppress(InvalidState):
                 pending.refuse(503, "The server has too much to do.\n")
             if not isinstance(failure, RuntimeError):
