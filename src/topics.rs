@@ -145,14 +145,15 @@ impl Topics {
         let mut gone = Vec::new();
         for (key, member) in members.iter() {
             if !member.offer(message, &mut report) {
-                gone.push(*key);
+                // Itself too: its key is that of no other as long as it is there.
+                gone.push((*key, member.clone()));
             }
         }
         // Its memory is changed in place then.
         drop(members);
         if !gone.is_empty() {
             let mut state = self.state.lock();
-            gone.into_iter().for_each(|key| state.leave(key));
+            gone.iter().for_each(|(key, _)| state.leave(*key));
         }
         report
     }

@@ -224,6 +224,36 @@ fn closing_sends_the_backlog_first() {
 }
 
 #[test]
+fn closing_sends_what_a_broadcast_left_to_a_writer() {
+    bounded(|| {
+        let options = listen(BacklogPolicy::Wait).close_timeout(Duration::from_secs(60));
+        let (mut peer, ws) = RawPeer::client_of(&options);
+        let writer = {
+            let ws = ws.clone();
+            thread::spawn(move || ws.write_binary(&vec![0; 4 << 20]))
+        };
+        let mut first = [0; 1];
+        peer.stream.peek(&mut first).unwrap();
+        // The writer is blocked in the system, and has the turn.
+        assert_eq!(broadcast([&ws], &Prepared::text("news")).accepted, 1);
+        let closer = {
+            let ws = ws.clone();
+            thread::spawn(move || ws.close(CloseCode::Normal, ""))
+        };
+        while ws.is_open() {
+            thread::yield_now();
+        }
+        assert_eq!(peer.read_frame().1.len(), 4 << 20);
+        assert_eq!(peer.read_frame(), (TEXT | FINAL, b"news".to_vec()));
+        assert_eq!(peer.read_close(), Some(1000));
+        peer.send_frame(0x88, b"\x03\xE8");
+        drop(peer);
+        writer.join().unwrap().unwrap();
+        closer.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn a_policy_is_chosen_on_an_open_connection() {
     bounded(|| {
         let (mut peer, ws) = RawPeer::client_of(&listen(BacklogPolicy::Refuse));
@@ -338,6 +368,91 @@ fn compressed_messages_survive_prepared_and_dropped_ones_among_them() {
             }
             assert_eq!(last, Some(1999));
         }
+    });
+}
+
+/// A text that is hard to compress, unless it was written before.
+#[cfg(feature = "deflate")]
+fn noise(number: u32) -> String {
+    let word = |i: u32| (number * 500 + i).wrapping_mul(0x9E37_79B9);
+    (0..500).map(|i| format!("{:08x}", word(i))).collect()
+}
+
+#[test]
+#[cfg(feature = "deflate")]
+fn parts_refer_to_no_message_that_is_dropped_for_a_close() {
+    bounded(|| {
+        let policy = BacklogPolicy::Close;
+        let listen = listen(policy).close_timeout(Duration::from_secs(60));
+        let (client, server) = support::pair_with(&listen, &DialOptions::new());
+        let mut number = 0;
+        // Each is written twice.
+        let end = loop {
+            let text = noise(number);
+            let written = server.write_text(&text).and_then(|()| {
+                let (kind, deadline) = (MessageKind::Text, Deadline::NEVER);
+                server.write_part(kind, text.as_bytes(), true, deadline)
+            });
+            match written {
+                Ok(()) => number += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(end, Error::Closed(_)), "{end}");
+        assert!(server.counters().messages_dropped > 0);
+        let mut read = 0;
+        let end = loop {
+            match client.read() {
+                Ok(message) => {
+                    let text = message.as_text().unwrap();
+                    assert!((0..=number).any(|number| noise(number) == text));
+                    read += 1;
+                }
+                Err(error) => break error,
+            }
+        };
+        assert!(read > 0);
+        let Error::Closed(info) = &end else {
+            panic!("{end}");
+        };
+        assert_eq!(info.code, CloseCode::Again);
+    });
+}
+
+#[test]
+#[cfg(feature = "deflate")]
+fn a_policy_that_comes_later_drops_no_message_that_others_refer_to() {
+    bounded(|| {
+        let listen = listen(BacklogPolicy::Close);
+        let (client, server) = support::pair_with(&listen, &DialOptions::new());
+        let mut number = 0;
+        // Each refers to the one before it.
+        while server.backlog().bytes < LIMIT / 2 {
+            server.write_text(&noise(number)).unwrap();
+            server.write_text(&noise(number)).unwrap();
+            number += 1;
+        }
+        // So little that the next message finds no room.
+        let drops = Backlog::new().policy(BacklogPolicy::DropOldest);
+        server.set_backlog(drops.limit(LIMIT / 4));
+        while server.counters().messages_dropped < 3 {
+            server.write_text(&noise(number)).unwrap();
+            server.write_text(&noise(number)).unwrap();
+            number += 1;
+        }
+        server.write_text("end").unwrap();
+        let mut read = 0;
+        loop {
+            let message = client.read().unwrap();
+            let text = message.as_text().unwrap();
+            if text == "end" {
+                break;
+            }
+            assert!((0..number).any(|number| noise(number) == text));
+            read += 1;
+        }
+        let dropped = server.counters().messages_dropped;
+        assert_eq!(read + dropped, 2 * u64::from(number));
     });
 }
 

@@ -187,7 +187,10 @@ impl Writer {
         if let Some(places) = &mut self.places {
             places.droppable = VecDeque::new();
         }
-        self.compress_anew();
+        // The parts of a message refer to each other, and to none that may be dropped.
+        if !self.encoder.is_inside_message() {
+            self.compress_anew();
+        }
     }
 
     /// The next compressed message refers to none before it.
@@ -264,6 +267,8 @@ impl Shared {
         size: usize,
         policy: BacklogPolicy,
     ) -> Result<()> {
+        // What was accepted under another policy is not dropped under this one.
+        writer.follow_policy(policy);
         if self.backlog.has_room(writer.unsent().len(), size) {
             return Ok(());
         }
@@ -426,9 +431,12 @@ impl Shared {
                 compress,
                 more: false,
             };
-            let is_open = self.phase() == Phase::Open && writer.broken.is_none();
-            if is_open && self.place(writer, message, policy).is_err() {
-                // Without memory there is nothing else to do.
+            // A close that has begun sends what was accepted before it, unless the peer is too slow.
+            let may_send =
+                !writer.close_sent && writer.broken.is_none() && self.phase() != Phase::Ended;
+            let closes_full = self.backlog.closes_full.load(Ordering::Acquire);
+            // Without memory there is nothing else to do.
+            if closes_full || may_send && self.place(writer, message, policy).is_err() {
                 self.tally.message_dropped();
             }
         }

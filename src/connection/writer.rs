@@ -281,7 +281,8 @@ impl Shared {
         if !turn.encoder.is_inside_message() {
             self.take_put_by(&mut turn);
             turn.follow_policy(policy);
-            if policy == BacklogPolicy::DropOldest {
+            if matches!(policy, BacklogPolicy::DropOldest | BacklogPolicy::Close) {
+                // Parts are never dropped, and refer to none that may be.
                 turn.compress_anew();
             }
         }
@@ -414,6 +415,7 @@ impl Shared {
                 Some(info) => turn.encoder.close(info.code, "")?,
                 None => return Ok(()),
             };
+            self.take_put_by(&mut turn);
             self.send_unsent_first(&mut turn, deadline)
                 .and_then(|()| self.send_frame(&mut turn, frame.as_bytes(), deadline))
                 .map_err(halted)?;
