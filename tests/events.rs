@@ -615,6 +615,26 @@ fn an_end_that_comes_with_the_last_message_is_noticed() {
 }
 
 #[test]
+fn who_is_closed_and_breaks_the_protocol_at_once_is_not_forgotten() {
+    bounded(|| {
+        let serving = Serving::new(1);
+        for _ in 0..10 {
+            let (mut peer, _) = serving.pair();
+            let close = peer.frame(FINAL | TEXT, b"close");
+            let unmasked = support::raw_peer::frame(FINAL | TEXT, b"unmasked", false);
+            peer.send(&[close, unmasked].concat());
+            assert_eq!(peer.read_close(), Some(1000));
+            serving.closed();
+            peer.half_close();
+            peer.read_to_end();
+        }
+        // It returns when nobody is left.
+        serving.listener.close();
+        serving.serving.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn resets_and_ends_are_told_in_every_state() {
     bounded(|| {
         let serving = Serving::new(1);

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -108,7 +109,13 @@ impl<'a, H: Handler> EventLoop<'a, H> {
         let mut events = Events::with_capacity(EVENTS);
         let mut outcome = Ok(());
         loop {
-            self.wait(&mut events, deadline)?;
+            if let Err(error) = self.wait(&mut events, deadline) {
+                // Nothing tells of the sockets any more.
+                events.clear();
+                self.end_all();
+                self.take_returned();
+                outcome = outcome.and(Err(error));
+            }
             if outcome.is_ok() && self.is_time_up(deadline) {
                 let attempt = format!("serve on {}", self.listener.url).into();
                 outcome = match deadline.is_interrupted() {
@@ -121,7 +128,7 @@ impl<'a, H: Handler> EventLoop<'a, H> {
                 self.heard(event);
             }
             for key in std::mem::take(&mut self.again) {
-                self.turn(key, false);
+                self.turn_again(key);
             }
             self.read_mail();
             self.look_at_the_clock();
@@ -149,6 +156,16 @@ impl<'a, H: Handler> EventLoop<'a, H> {
             self.listener.close();
         }
         is_up
+    }
+
+    /// Ends all that is served, by this loop and the others, at once.
+    fn end_all(&self) {
+        self.crew.stop(Stop {
+            code: CloseCode::Error,
+            reason: String::new(),
+            at: Instant::now(),
+        });
+        self.listener.close();
     }
 
     fn wait(&mut self, events: &mut Events, deadline: Deadline) -> Result<()> {
@@ -435,17 +452,21 @@ impl<'a, H: Handler> EventLoop<'a, H> {
             let _ = ws.close(stop.code, &stop.reason);
         }
         flush_touched();
-        self.slots.insert(Entry::Served(Served { ws, state }));
+        self.slots.insert(Entry::Served(Served {
+            ws,
+            state,
+            is_queued: false,
+        }));
         // What has come with its request, or since then.
         self.turn(key, false);
     }
 
     /// Receives what has come to a connection, and has the handler deal with it.
     fn turn(&mut self, key: usize, to_the_end: bool) {
-        let Some(Entry::Served(mut served)) = self.slots.take(key) else {
+        let Some(mut served) = self.slots.take_served(key) else {
             return;
         };
-        let Served { ws, state } = &mut served;
+        let Served { ws, state, .. } = &mut served;
         let handler = self.handler;
         let mut has_panicked = false;
         let progress = ws.turn(&mut self.scratch, to_the_end, &mut |message| {
@@ -459,13 +480,24 @@ impl<'a, H: Handler> EventLoop<'a, H> {
             }
         });
         let is_closing = ws.close_by().is_some();
+        if matches!(progress, Progress::Again) && !std::mem::replace(&mut served.is_queued, true) {
+            self.again.push_back(key);
+        }
         self.slots.put_back(key, Entry::Served(served));
         flush_touched();
         match progress {
             Progress::Idle if is_closing => self.watch_closing(key),
-            Progress::Idle => {}
-            Progress::Again => self.again.push_back(key),
+            Progress::Idle | Progress::Again => {}
             Progress::Ended(error) => self.ended(key, &error),
+        }
+    }
+
+    /// Goes on with a connection whose turn was over before it had no more.
+    fn turn_again(&mut self, key: usize) {
+        if let Some(Entry::Served(served)) = self.slots.get_mut(key) {
+            served.is_queued = false;
+            // It may have been told of an end that this turn is the first to come to.
+            self.turn(key, true);
         }
     }
 
@@ -482,7 +514,7 @@ impl<'a, H: Handler> EventLoop<'a, H> {
 
     /// A connection has ended: the handler is told, once.
     fn ended(&mut self, key: usize, error: &Error) {
-        let Some(Entry::Served(Served { ws, state })) = self.slots.take(key) else {
+        let Some(Served { ws, state, .. }) = self.slots.take_served(key) else {
             return;
         };
         if self.stop.is_some() {
@@ -549,8 +581,11 @@ impl<'a, H: Handler> EventLoop<'a, H> {
 
 impl<H: Handler> Drop for EventLoop<'_, H> {
     fn drop(&mut self) {
-        // However it ended, nobody is to leave anything here any more.
+        // However it ended, nobody is to leave anything here any more, nor wait for it.
         self.mail.close();
+        if thread::panicking() {
+            self.end_all();
+        }
     }
 }
 

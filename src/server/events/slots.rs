@@ -33,6 +33,8 @@ pub(super) struct Served<S> {
     pub ws: Connection,
     /// `None` if the handler did not get as far.
     pub state: Option<S>,
+    /// Whether it is among those that have a turn again.
+    pub is_queued: bool,
 }
 
 impl<S> Slots<S> {
@@ -78,6 +80,17 @@ impl<S> Slots<S> {
         let entry = self.slots.get_mut(key)?.entry.take()?;
         self.pending -= usize::from(matches!(entry, Entry::Pending(_)));
         Some(entry)
+    }
+
+    /// Takes a connection out, to be put back; leaves what is no connection that is served.
+    pub fn take_served(&mut self, key: usize) -> Option<Served<S>> {
+        match self.take(key)? {
+            Entry::Served(served) => Some(served),
+            other => {
+                self.put_back(key, other);
+                None
+            }
+        }
     }
 
     pub fn put_back(&mut self, key: usize, entry: Entry<S>) {
