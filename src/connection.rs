@@ -9,6 +9,7 @@ mod backlog;
 mod closing;
 mod cork;
 mod deflating;
+mod driven;
 mod keepalive;
 mod parts;
 mod reader;
@@ -54,7 +55,9 @@ use writer::{Piece, SentPing, Writer};
 pub(crate) use backlog::Subscriber;
 pub use backlog::{Broadcast, Waiting, broadcast};
 pub(crate) use cork::{flush_touched, is_on_loop, run_loop};
-pub(crate) use served::{Progress, Scratch, Watcher};
+pub use driven::Driven;
+pub use served::Progress;
+pub(crate) use served::{Scratch, Watcher};
 pub(crate) use state::PeerName;
 pub use tally::Counters;
 

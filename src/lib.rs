@@ -173,7 +173,9 @@ pub mod url;
 
 pub use client::dial;
 pub use close::{CloseCode, CloseInfo, ClosedBy, MAX_CLOSE_REASON};
-pub use connection::{Broadcast, Connection, Counters, Pending, PingId, Waiting, broadcast};
+pub use connection::{
+    Broadcast, Connection, Counters, Driven, Pending, PingId, Progress, Waiting, broadcast,
+};
 pub use deadline::Deadline;
 pub use error::{Error, Refusal, Result, Violation};
 pub use head::{RequestHead, ResponseHead};

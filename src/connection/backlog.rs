@@ -511,10 +511,8 @@ impl Shared {
     pub(super) fn watch_unsent(&self, writer: &mut Writer) {
         let has_unsent = !writer.unsent().is_empty() || self.transport.has_unsent();
         // A loop goes on by itself.
-        let needs_sender = writer.is_stuck
-            && has_unsent
-            && self.served.get().is_none()
-            && self.phase() != Phase::Ended;
+        let needs_sender =
+            writer.is_stuck && has_unsent && !self.has_own_sender() && self.phase() != Phase::Ended;
         if !needs_sender {
             writer.watch = None;
             writer.is_stuck = false;

@@ -38,7 +38,8 @@ pub(crate) trait Watcher: Send + Sync {
 
 /// Which loop reads a connection.
 pub(super) struct Served {
-    watcher: Arc<dyn Watcher>,
+    /// None when it is the program's own loop, which looks by itself.
+    watcher: Option<Arc<dyn Watcher>>,
     key: usize,
     /// A descriptor that tells of bytes has told of all of them: not so with TLS.
     is_plain: bool,
@@ -64,7 +65,8 @@ impl Scratch {
 }
 
 /// What became of a connection's turn.
-pub(crate) enum Progress {
+#[derive(Debug)]
+pub enum Progress {
     /// The descriptor tells when there is more.
     Idle,
     /// There may be more already, and others have their turn first.
@@ -77,23 +79,17 @@ impl Connection {
     /// Lets a loop read this connection from now on, and nobody else. `key` is what the watcher knows
     /// it by. False when there is one already.
     pub(crate) fn serve(&self, watcher: Arc<dyn Watcher>, key: usize) -> bool {
-        let served = Served {
-            watcher,
-            key,
-            is_plain: self.shared.transport.tls().is_none(),
-            is_touched: AtomicBool::new(false),
-            is_paused: AtomicBool::new(false),
-        };
-        self.shared.served.set(Box::new(served)).is_ok()
+        self.shared.serve(Some(watcher), key)
     }
 
     /// Receives what has come, and delivers the messages in it. With `to_the_end` until the
-    /// stream has no more, as it has ended, or is about to.
+    /// stream has no more, as it has ended, or is about to. Others have their turn when `deliver`
+    /// gives false.
     pub(crate) fn turn(
         &self,
         scratch: &mut Scratch,
         to_the_end: bool,
-        deliver: &mut dyn FnMut(&Message),
+        deliver: &mut dyn FnMut(&Message) -> bool,
     ) -> Progress {
         self.shared.read_turn(scratch, to_the_end, deliver)
     }
@@ -162,6 +158,23 @@ impl Connection {
 }
 
 impl Shared {
+    pub(super) fn serve(&self, watcher: Option<Arc<dyn Watcher>>, key: usize) -> bool {
+        let served = Served {
+            watcher,
+            key,
+            is_plain: self.transport.tls().is_none(),
+            is_touched: AtomicBool::new(false),
+            is_paused: AtomicBool::new(false),
+        };
+        self.served.set(Box::new(served)).is_ok()
+    }
+
+    /// Whether a loop sends what was accepted by itself, and needs no sender.
+    pub(super) fn has_own_sender(&self) -> bool {
+        let served = self.served.get();
+        served.is_some_and(|served| served.watcher.is_some())
+    }
+
     /// Whether a loop reads this, and this is a thread that must not wait for it.
     fn must_not_wait(&self) -> bool {
         self.served.get().is_some() && cork::is_on_loop()
@@ -279,17 +292,16 @@ impl Shared {
             && !self.is_full()
             && served.is_paused.swap(false, Ordering::AcqRel)
         {
-            served.watcher.look(served.key);
+            served.look();
         }
     }
 
-    /// Has the loop of this connection see to its closing; false without one.
+    /// Has the loop of this connection see to its closing; false without one that does.
     pub(super) fn watch_closing(&self) -> bool {
-        let served = self.served.get();
-        if let Some(served) = served {
-            served.watcher.look(served.key);
+        if let Some(served) = self.served.get() {
+            served.look();
         }
-        served.is_some()
+        self.has_own_sender()
     }
 
     /// Closes a served connection, whose loop reads the peer's answer. On a loop's thread that is
@@ -302,7 +314,7 @@ impl Shared {
             // What the stream does not take is kept; and one that failed is the loop's to notice.
             let _ = self.send_close(Deadline::passed());
         }
-        served.watcher.look(served.key);
+        served.look();
         if self.leaves_with_others() {
             return Ok(());
         }
@@ -334,7 +346,7 @@ impl Shared {
         &self,
         scratch: &mut Scratch,
         to_the_end: bool,
-        deliver: &mut dyn FnMut(&Message),
+        deliver: &mut dyn FnMut(&Message) -> bool,
     ) -> Progress {
         // Others hold it for a moment only, to look. Who has begun to read before the loop did may
         // have it for long, and the loop must not wait for that.
@@ -387,7 +399,7 @@ impl Shared {
         payload: &mut Vec<u8>,
         scratch: &mut Scratch,
         to_the_end: bool,
-        deliver: &mut dyn FnMut(&Message),
+        deliver: &mut dyn FnMut(&Message) -> bool,
     ) -> Result<Progress, Stop> {
         let is_plain = self.served.get().is_some_and(|served| served.is_plain);
         let Scratch { buffer, message } = scratch;
@@ -399,28 +411,29 @@ impl Shared {
                 payload.pop();
             }
             message.replace(kind, std::mem::take(payload));
-            deliver(message);
+            let goes_on = deliver(message);
             *payload = message.take_buffer();
             match self.phase() {
                 Phase::Ended => Err(Stop::Ended(self.end_error())),
-                _ => Ok(self.stops_reading()),
+                _ if self.stops_reading() => Ok(Some(Progress::Idle)),
+                _ => Ok((!goes_on).then_some(Progress::Again)),
             }
         };
         for _ in 0..RECEIVES {
             while reader.has_ahead() {
                 if let Some(kind) = self.decode_ahead(reader, payload, usize::MAX)?
-                    && deliver(kind, payload)?
+                    && let Some(progress) = deliver(kind, payload)?
                 {
-                    return Ok(Progress::Idle);
+                    return Ok(progress);
                 }
             }
             if reader.missing_payload() >= IN_PLACE {
                 let decoder = &mut reader.decoder;
                 let event = self.receive_in_place(decoder, payload, Deadline::passed())?;
                 if let Some(kind) = self.handle(event, payload)?
-                    && deliver(kind, payload)?
+                    && let Some(progress) = deliver(kind, payload)?
                 {
-                    return Ok(Progress::Idle);
+                    return Ok(progress);
                 }
                 continue;
             }
@@ -439,10 +452,10 @@ impl Shared {
                 let (used, event) = decoder.decode(&mut received[start..], payload)?;
                 start += used;
                 if let Some(kind) = self.handle(event, payload)?
-                    && deliver(kind, payload)?
+                    && let Some(progress) = deliver(kind, payload)?
                 {
                     ahead.fill(&received[start..]);
-                    return Ok(Progress::Idle);
+                    return Ok(progress);
                 }
             }
             if is_plain && length < BUFFER && !to_the_end {
@@ -450,6 +463,14 @@ impl Shared {
             }
         }
         Ok(Progress::Again)
+    }
+}
+
+impl Served {
+    fn look(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.look(self.key);
+        }
     }
 }
 

@@ -471,13 +471,14 @@ impl<'a, H: Handler> EventLoop<'a, H> {
         let mut has_panicked = false;
         let progress = ws.turn(&mut self.scratch, to_the_end, &mut |message| {
             let Some(state) = state.as_mut().filter(|_| !has_panicked) else {
-                return;
+                return true;
             };
             let handled = catch_unwind(AssertUnwindSafe(|| handler.message(ws, state, message)));
             if handled.is_err() {
                 has_panicked = true;
                 panicked(ws, "message");
             }
+            true
         });
         let is_closing = ws.close_by().is_some();
         if matches!(progress, Progress::Again) && !std::mem::replace(&mut served.is_queued, true) {
