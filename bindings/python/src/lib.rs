@@ -4,8 +4,10 @@
 mod arguments;
 mod broadcasting;
 mod buffer;
+mod cancelling;
 mod connect;
 mod connection;
+mod driving;
 mod ending;
 mod error;
 mod handshake;
@@ -32,9 +34,13 @@ mod _talkws {
     #[pymodule_export]
     use crate::broadcasting::{Prepared, Topics, offer};
     #[pymodule_export]
+    use crate::cancelling::Canceller;
+    #[pymodule_export]
     use crate::connect::{Dialled, dial};
     #[pymodule_export]
     use crate::connection::{Connection, check_close};
+    #[pymodule_export]
+    use crate::driving::Driven;
     #[pymodule_export]
     use crate::listener::{Listener, listen};
     #[pymodule_export]

@@ -1,6 +1,7 @@
 //! Listening and accepting.
 
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
@@ -17,6 +18,9 @@ use crate::wait::wait_in_turns;
 
 /// How ``origins`` says what is the default.
 const SAME_HOST: &str = "same-host";
+
+/// How many clients are given at a time to a loop, whose thread waits for this one meanwhile.
+const AT_ONCE: usize = 64;
 
 /// Listens: see :func:`talkws.listen`. Descriptors are those of listening sockets,
 /// of which the listener gets duplicates.
@@ -168,6 +172,23 @@ impl Listener {
             Ok(request) => Ok(PendingConnection::new(request, self.max_queue)),
             Err(error) => Err(to_python(py, &error)),
         }
+    }
+
+    /// Waits for clients, and gives all that are there; none once the listener is closed.
+    fn _accept_some(&self, py: Python<'_>) -> PyResult<Vec<PendingConnection>> {
+        let mut come = Vec::new();
+        let mut deadline = Deadline::NEVER;
+        while come.len() < AT_ONCE {
+            match self.next(py, deadline)? {
+                Ok(request) => come.push(PendingConnection::new(request, self.max_queue)),
+                Err(Error::TimedOut { .. } | Error::Aborted { .. }) => break,
+                // After those who are there.
+                Err(_) if !come.is_empty() => break,
+                Err(error) => return Err(to_python(py, &error)),
+            }
+            deadline = Duration::ZERO.into();
+        }
+        Ok(come)
     }
 
     /// Stop listening. Ends every :meth:`accept`; clients that were not accepted are dropped.

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict};
 use talkws::{Deadline, Error};
 
-use crate::log;
+use crate::{cancelling, log};
 
 /// Makes a call that may wait until `deadline`, and that an interruption leaves as if it had not
 /// been made. The outer error is what a signal handler raised.
@@ -80,6 +80,8 @@ pub fn wait_or_give_up<T: Send>(
 ) -> PyResult<talkws::Result<T>> {
     let deadline = if is_main_thread(py)? {
         Deadline::NEVER.interrupted_by(has_handler_raised)
+    } else if cancelling::may_be_cancelled() {
+        Deadline::NEVER.interrupted_by(cancelling::is_cancelled)
     } else {
         Deadline::NEVER
     };

@@ -7,14 +7,15 @@ import binascii
 import hmac
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Union
+from typing import TypeVar, Union
 
-from .handshake import Request, Response
+from .handshake import Request, Response, response_to
 from .server import ProcessRequest, ServerConnection
 
 __all__ = ["basic_auth"]
 
 Credentials = Union[tuple[str, str], Iterable[tuple[str, str]]]
+Checked = TypeVar("Checked")
 
 
 def basic_auth(
@@ -43,42 +44,60 @@ def basic_auth(
         TypeError: If ``credentials`` are no pairs of ``str``.
         ValueError: If not exactly one of the two is given, or no header can hold ``realm``.
     """
-    if not (realm.isascii() and realm.isprintable()):
-        raise ValueError(f"basic_auth: realm {realm!r} is not printable ASCII")
-    if (credentials is None) == (check_credentials is None):
-        raise ValueError("basic_auth: expected either credentials or check_credentials")
-    if credentials is not None:
-        known = _pairs(credentials)
-
-        def check_credentials(name: str, password: str) -> bool:
-            expected = known.get(name)
-            if expected is None:
-                return False
-            return hmac.compare_digest(expected.encode(), password.encode())
-
-    check = check_credentials
-    assert check is not None
-    challenge = 'Basic realm="{}", charset="UTF-8"'.format(
-        realm.replace("\\", "\\\\").replace('"', '\\"')
-    )
+    challenge = challenge_of(realm)
+    check = check_of(credentials, check_credentials)
 
     def process_request(
         connection: ServerConnection, request: Request
     ) -> Response | None:
-        given = _parse(request.headers.get_all("Authorization"))
+        given = given_in(request)
         if given is not None and check(*given):
             connection.username = given[0]
             return None
-        response = connection.respond(
-            HTTPStatus.UNAUTHORIZED,
-            "A name and a password are needed.\n"
-            if given is None
-            else "The name or the password is wrong.\n",
-        )
-        response.headers["WWW-Authenticate"] = challenge
-        return response
+        return refusal(given, challenge)
 
     return process_request
+
+
+def challenge_of(realm: str) -> str:
+    """What asks for a name and a password."""
+    if not (realm.isascii() and realm.isprintable()):
+        raise ValueError(f"basic_auth: realm {realm!r} is not printable ASCII")
+    return 'Basic realm="{}", charset="UTF-8"'.format(
+        realm.replace("\\", "\\\\").replace('"', '\\"')
+    )
+
+
+def check_of(
+    credentials: Credentials | None,
+    check_credentials: Callable[[str, str], Checked] | None,
+) -> Callable[[str, str], Checked | bool]:
+    """What says whether a name and a password are right."""
+    if check_credentials is not None and credentials is None:
+        return check_credentials
+    if credentials is None or check_credentials is not None:
+        raise ValueError("basic_auth: expected either credentials or check_credentials")
+    known = _pairs(credentials)
+
+    def check(name: str, password: str) -> bool:
+        expected = known.get(name)
+        if expected is None:
+            return False
+        return hmac.compare_digest(expected.encode(), password.encode())
+
+    return check
+
+
+def refusal(given: tuple[str, str] | None, challenge: str) -> Response:
+    """The answer to who has no name and password, or the wrong ones."""
+    response = response_to(
+        HTTPStatus.UNAUTHORIZED,
+        "A name and a password are needed.\n"
+        if given is None
+        else "The name or the password is wrong.\n",
+    )
+    response.headers["WWW-Authenticate"] = challenge
+    return response
 
 
 def _pairs(credentials: Credentials) -> dict[str, str]:
@@ -98,7 +117,9 @@ def _is_pair(pair: object) -> bool:
     )
 
 
-def _parse(headers: list[str]) -> tuple[str, str] | None:
+def given_in(request: Request) -> tuple[str, str] | None:
+    """The name and the password in a request, if it has them."""
+    headers = request.headers.get_all("Authorization")
     if len(headers) != 1:
         return None
     scheme, _, token = headers[0].partition(" ")

@@ -186,13 +186,14 @@ class EventServer:
     def _ask(self, pending: _talkws.PendingConnection) -> ServerConnection | None:
         self._loops.add(threading.get_ident())
         try:
-            return self._opener.open(pending, self)
+            opened: ServerConnection | None = self._opener.open(pending, self)
         except Exception:
             self.logger.exception("opening handshake failed")
             # Unless what failed came after the answer.
             with suppress(InvalidState):
                 pending.refuse(500, FAILED)
             return None
+        return opened
 
     def _failed(self, ws: ServerConnection, error: BaseException) -> None:
         ws.logger.error("connection handler failed", exc_info=error)

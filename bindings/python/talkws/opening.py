@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import _talkws
 from .exceptions import InvalidHandshake, NegotiationError
@@ -14,14 +14,7 @@ from .headers import Headers
 from .typing import LoggerLike
 
 if TYPE_CHECKING:
-    from .events import EventServer
-    from .server import (
-        ProcessRequest,
-        ProcessResponse,
-        SelectSubprotocol,
-        Server,
-        ServerConnection,
-    )
+    from .server import SelectSubprotocol
 
 __all__ = ["Opener"]
 
@@ -47,10 +40,10 @@ class Opener:
         *,
         origins: Sequence[str | re.Pattern[str] | None] | None,
         select_subprotocol: SelectSubprotocol | None,
-        process_request: ProcessRequest | None,
-        process_response: ProcessResponse | None,
+        process_request: Callable[..., Any] | None,
+        process_response: Callable[..., Any] | None,
         server_header: str | None,
-        create_connection: Callable[..., ServerConnection],
+        create_connection: Callable[..., Any],
         logger: LoggerLike,
     ) -> None:
         self._origins = None if origins is None else _checked(origins)
@@ -61,20 +54,31 @@ class Opener:
         self._create_connection = create_connection
         self._logger = logger
 
-    def open(
-        self, pending: _talkws.PendingConnection, server: Server | EventServer
-    ) -> ServerConnection | None:
+    def open(self, pending: _talkws.PendingConnection, server: Any) -> Any:
         """Answer a request; give the connection if that opened one."""
+        steps = self.steps(pending, server)
+        answer = None
+        while True:
+            try:
+                answer = steps.send(answer)
+            except StopIteration as done:
+                return done.value
+
+    def steps(
+        self, pending: _talkws.PendingConnection, server: Any
+    ) -> Generator[Any, Any, Any]:
+        """Do what :meth:`open` does, and yield what the program's functions return, for somebody to
+        await it perhaps, and to send it back."""
         connection = self._create_connection(
             pending, server=server, logger=self._logger
         )
         request = pending.request
-        response, subprotocol = self._decide(pending, connection, request)
+        response, subprotocol = yield from self._decide(pending, connection, request)
         if self._server_header is not None and "Server" not in response.headers:
             response.headers["Server"] = self._server_header
         if self._process_response is not None:
             try:
-                other = self._process_response(connection, request, response)
+                other = yield self._process_response(connection, request, response)
             except Exception:
                 self._logger.exception("process_response failed")
                 other = _broken()
@@ -99,13 +103,13 @@ class Opener:
     def _decide(
         self,
         pending: _talkws.PendingConnection,
-        connection: ServerConnection,
+        connection: Any,
         request: Request,
-    ) -> tuple[Response, str | None]:
+    ) -> Generator[Any, Any, tuple[Response, str | None]]:
         """The answer, and the subprotocol if it is to upgrade."""
         try:
             if self._process_request is not None:
-                forced = self._process_request(connection, request)
+                forced = yield self._process_request(connection, request)
                 if forced is not None and forced.status_code != 101:
                     return forced, None
             else:
