@@ -20,7 +20,7 @@ import pytest
 import talkws
 
 # Longer than anything here takes: only a test that hangs meets it.
-PATIENCE = 60.0
+PATIENCE = 10.0
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 FIN = 0x80

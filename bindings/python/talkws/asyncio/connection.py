@@ -14,6 +14,7 @@ from collections.abc import (
     Iterable,
     Mapping,
 )
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union, overload
 
@@ -347,9 +348,7 @@ class Connection:
     async def _drain(self) -> None:
         """Wait until the peer has taken so much that more may be sent."""
         driven = self._opened()
-        while driven.push() > self._write_low:
-            if self._has_ended:
-                raise _ended(driven)
+        while driven.push() > self._write_low and not self._has_ended:
             sender = self.loop.create_future()
             self._senders.append(sender)
             self._watch_writing()
@@ -358,6 +357,9 @@ class Connection:
             finally:
                 if sender in self._senders:
                     self._senders.remove(sender)
+        if self.state is State.CLOSED:
+            # Nothing waits any more, since it is lost.
+            raise _ended(driven)
 
     async def ping(self, data: DataLike | None = None) -> Awaitable[float]:
         """Send a Ping.
@@ -380,7 +382,7 @@ class Connection:
             ConcurrencyError: If a Ping with the same payload is not answered yet.
         """
         self._opened()
-        sent_at = self.loop.time()
+        sent_at = perf_counter()
         event = self._ws.ping(data)
         pong: asyncio.Future[float] = self.loop.create_future()
         self._pings.append((event, pong, sent_at))
@@ -412,11 +414,13 @@ class Connection:
             code: Why, as a number: 1000 to 1003, 1007 to 1014, or 3000 to 4999.
             reason: Why, in words: at most 123 bytes of UTF-8.
         """
+        code = int(code)
+        _talkws.check_close(code, reason)
         if self._driven is None or self._has_ended:
             return
         if self._in_parts is not None:
             code, reason = CloseCode.INTERNAL_ERROR, "close in a message in parts"
-        self._begin_to_close(int(code), reason)
+        self._begin_to_close(code, reason)
         await self.wait_closed()
 
     async def wait_closed(self) -> None:
@@ -463,20 +467,21 @@ class Connection:
         return self._driven
 
     def _readable(self) -> None:
+        driven = self._driven
+        if self._has_ended or driven is None:
+            return
         room = self._high - len(self._messages)
-        if room <= 0 and self._timer is None:
+        if room <= 0:
             # Only now, since a program that is fast enough will have made room.
             self._is_paused = True
             self.loop.remove_reader(self._descriptor)
             return
-        driven = self._driven
-        if self._has_ended or driven is None:
-            return
-        said = driven.turn(max(room, 1))
-        if self._pings:
-            self._tell_pongs()
+        said = driven.turn(room)
+        self._is_behind = bool(said & _AGAIN)
         if said:
             self._look_after(said)
+        if self._pings:
+            self._tell_pongs()
         receiver = self._receiver
         if receiver is not None and self._messages and not receiver.done():
             receiver.set_result(None)
@@ -485,8 +490,7 @@ class Connection:
         if said & _ENDED:
             self._end()
             return
-        self._is_behind = bool(said & _AGAIN)
-        if self._is_behind and len(self._messages) < self._high:
+        if said & _AGAIN and len(self._messages) < self._high:
             self.loop.call_soon(self._catch_up)
         if said & _CLOSING:
             self._watch_closing()
@@ -494,8 +498,8 @@ class Connection:
             self._watch_writing()
 
     def _catch_up(self) -> None:
+        # Unless another turn has.
         if self._is_behind:
-            self._is_behind = False
             self._readable()
 
     def _go_on_reading(self) -> None:
@@ -523,7 +527,7 @@ class Connection:
             self._readable()
 
     def _tell_pongs(self) -> None:
-        now = self.loop.time()
+        now = perf_counter()
         while self._pings and self._pings[0][0].is_set():
             _, pong, sent_at = self._pings.popleft()
             if not pong.done():
@@ -532,6 +536,8 @@ class Connection:
     def _begin_to_close(self, code: int, reason: str) -> None:
         self._opened().close(code, reason)
         self._watch_closing()
+        # From now on what comes is dropped, however much is kept.
+        self._high = _UNBOUNDED
         self._go_on_reading()
 
     def _watch_closing(self) -> None:
