@@ -41,6 +41,18 @@ class Contender:
 CONTENDERS = (
     Contender(RAW),
     Contender("talkws", ("talkws",), "with_talkws.py"),
+    Contender(
+        "talkws, events",
+        ("talkws",),
+        "with_talkws_events.py",
+        roles=("server",),
+    ),
+    Contender(
+        "talkws, asyncio", ("talkws",), "with_talkws_asyncio.py", ("asyncio",)
+    ),
+    Contender(
+        "talkws, uvloop", ("talkws", "uvloop"), "with_talkws_asyncio.py", ("uvloop",)
+    ),
     Contender("websockets, sync", ("websockets",), "with_websockets_sync.py"),
     Contender(
         "websockets, asyncio",

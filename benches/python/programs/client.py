@@ -148,8 +148,8 @@ class AsyncioClient(Client):
     def run(self, until: float) -> tuple[int, list[Message]]:
         async def exchange_all() -> list[tuple[int, Message]]:
             if len(self._connections) == 1:
-                await self.open_session()
-            return [await self.exchange(self._connections[0], self._message, until)]
+                only = self._connections[0]
+                return [await self.exchange(only, self._message, until)]
             return await asyncio.gather(
                 *(self.exchange(c, self._message, until) for c in self._connections)
             )
