@@ -104,8 +104,10 @@ impl Driven {
 
     /// How many bytes were accepted and have not left, as [`push`](Self::push) counts them.
     pub fn waiting(&self) -> usize {
-        let waiting = self.connection.backlog().bytes;
-        waiting.max(usize::from(self.connection.shared.has_unsent()))
+        if !self.connection.shared.has_unsent() {
+            return 0;
+        }
+        self.connection.backlog().bytes.max(1)
     }
 
     /// Begins to close: sends Close, or keeps it behind what else waits. The peer's answer comes by a

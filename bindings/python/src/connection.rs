@@ -61,6 +61,12 @@ impl Connection {
         })
     }
 
+    /// The exception that tells how it ended, or what closes it.
+    pub fn ended(&self, py: Python<'_>) -> Option<PyErr> {
+        let error = self.open.get()?.core.end()?;
+        Some(self.raised(py, &error))
+    }
+
     /// The exception for a call on this connection that failed.
     pub fn raised(&self, py: Python<'_>, error: &Error) -> PyErr {
         ending::raised(py, self, error)

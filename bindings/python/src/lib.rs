@@ -2,6 +2,7 @@
 //! connection is for the core; the names and manners are those of Python's `websockets.sync`.
 
 mod arguments;
+mod arrival;
 mod broadcasting;
 mod buffer;
 mod cancelling;
@@ -31,6 +32,8 @@ use pyo3::prelude::*;
 mod _talkws {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::arrival::Arrival;
     #[pymodule_export]
     use crate::broadcasting::{Prepared, Topics, offer};
     #[pymodule_export]

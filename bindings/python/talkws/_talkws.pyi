@@ -1,6 +1,9 @@
 # What each of these does stands in its docstring, which comes from the Rust sources.
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextvars import Context
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, final, overload
@@ -15,6 +18,7 @@ from .tls import TLSInfo
 from .typing import Data, DataLike, Forwarding, Message
 
 __all__ = [
+    "Arrival",
     "Canceller",
     "ClientTLS",
     "Connection",
@@ -126,14 +130,34 @@ class Canceller:
     def cancel(self) -> None: ...
 
 @final
+class Arrival:
+    _asyncio_future_blocking: bool
+    def __new__(
+        cls, connection: Connection, asyncio_loop: asyncio.AbstractEventLoop
+    ) -> Self: ...
+    def __await__(self) -> Generator[Any, None, None]: ...
+    def end(self) -> None: ...
+    def get_loop(self) -> asyncio.AbstractEventLoop: ...
+    def add_done_callback(
+        self, callback: Callable[[Any], object], *, context: Context | None = None
+    ) -> None: ...
+    def result(self) -> None: ...
+    def cancel(self, msg: Any | None = None) -> bool: ...
+
+@final
 class Driven:
     def __new__(
-        cls, connection: Connection, append: Callable[[Any], object]
+        cls,
+        connection: Connection,
+        messages: deque[Any],
+        arrival: Arrival,
+        high: int,
+        owner: Any,
     ) -> Self: ...
-    def turn(self, room: int) -> int: ...
-    def send(
-        self, message: Any, text: bool | None, compress: bool, more: bool
-    ) -> int | None: ...
+    def readable(self) -> None: ...
+    def keep(self, high: int) -> None: ...
+    def await_pongs(self, is_so: bool) -> None: ...
+    def send(self, message: Any, text: bool | None, compress: bool) -> int | None: ...
     def send_part(
         self, part: Any, text: bool | None, is_last: bool, compress: bool
     ) -> int: ...
@@ -145,6 +169,7 @@ class Driven:
     def lingers_for(self) -> float | None: ...
     def linger(self) -> bool: ...
     def exception(self) -> BaseException | None: ...
+    def forget(self) -> None: ...
 
 @final
 class PendingConnection:

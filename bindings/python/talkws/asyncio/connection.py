@@ -11,6 +11,7 @@ from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Awaitable,
+    Generator,
     Iterable,
     Mapping,
 )
@@ -22,7 +23,7 @@ from .. import _talkws
 from .. import connection as blocking
 from ..close import CloseCode
 from ..connection import State
-from ..exceptions import ConcurrencyError, ConnectionClosedOK, InvalidState
+from ..exceptions import ConnectionClosedOK, InvalidState
 from ..options import MaxQueue
 
 if TYPE_CHECKING:
@@ -78,12 +79,12 @@ class Connection:
         self._descriptor = -1
         # What has come and was not received, and who waits for more.
         self._messages: deque[Data] = deque()
-        self._receiver: asyncio.Future[None] | None = None
-        # Enough has come, so that the loop does not tell of more; or a turn has left some.
+        self._arrival: Awaitable[None] = _NotOpen()
+        # Enough has come, so that the loop does not tell of more; or a turn has left some. Either
+        # way there is something to be done when there is room again.
         self._is_paused = False
         self._is_behind = False
-        # Answers that leave together when the loop comes around.
-        self._will_push = False
+        self._is_full = False
         self._is_writing = False
         self._senders: list[asyncio.Future[None]] = []
         # There while a message is sent in parts.
@@ -204,29 +205,16 @@ class Connection:
                 has its bytes.
         """
         messages = self._messages
-        if not messages or self._receiver is not None:
-            await self._wait_for_message()
+        while not messages:
+            await self._arrival
         message = messages.popleft()
-        if (self._is_paused or self._is_behind) and len(messages) <= self._low:
+        if self._is_full and len(messages) <= self._low:
             self._go_on_reading()
         if decode is None:
             return message
         if decode:
             return message if isinstance(message, str) else message.decode()
         return message.encode() if isinstance(message, str) else message
-
-    async def _wait_for_message(self) -> None:
-        driven = self._opened()
-        if self._receiver is not None:
-            raise ConcurrencyError("recv: another task is receiving")
-        while not self._messages:
-            if self._has_ended:
-                raise _ended(driven)
-            self._receiver = self.loop.create_future()
-            try:
-                await self._receiver
-            finally:
-                self._receiver = None
 
     @overload
     def recv_streaming(self, decode: Literal[True]) -> AsyncIterator[str]: ...
@@ -249,10 +237,17 @@ class Connection:
         return self
 
     async def __anext__(self) -> Data:
+        # What recv() does: one coroutine less for each message is worth it.
+        messages = self._messages
         try:
-            return await self.recv()
+            while not messages:
+                await self._arrival
         except ConnectionClosedOK:
             raise StopAsyncIteration from None
+        message = messages.popleft()
+        if self._is_full and len(messages) <= self._low:
+            self._go_on_reading()
+        return message
 
     # Sending.
 
@@ -286,22 +281,15 @@ class Connection:
         while self._in_parts is not None:
             await asyncio.shield(self._in_parts)
         driven = self._driven or self._opened()
-        # Whoever has more to handle will have more to say.
-        more = bool(self._messages)
-        waiting = driven.send(message, text, compress, more)
-        if waiting:
-            if more and not self._will_push:
-                self._will_push = True
-                self.loop.call_soon(self._push)
-            if waiting > self._write_high:
-                await self._drain()
-        elif waiting is None:
+        waiting = driven.send(message, text, compress)
+        if waiting is None:
             await self._send_parts(driven, message, text, compress)
+        elif waiting > self._write_high:
+            await self._drain()
 
-    def _push(self) -> None:
-        self._will_push = False
-        if self._driven is not None:
-            self._driven.push()
+    def _push_soon(self) -> None:
+        """What was held back leaves with the answers to what came together, when the loop comes around."""
+        self.loop.call_soon(self._opened().push)
 
     async def _send_parts(
         self, driven: _talkws.Driven, message: Any, text: bool | None, compress: bool
@@ -381,11 +369,12 @@ class Connection:
             ConnectionClosed: If the connection is closed.
             ConcurrencyError: If a Ping with the same payload is not answered yet.
         """
-        self._opened()
+        driven = self._opened()
         sent_at = perf_counter()
         event = self._ws.ping(data)
         pong: asyncio.Future[float] = self.loop.create_future()
         self._pings.append((event, pong, sent_at))
+        driven.await_pongs(True)
         return pong
 
     async def pong(self, data: DataLike = b"") -> None:
@@ -453,58 +442,49 @@ class Connection:
 
     def _start(self) -> None:
         """The opening handshake is over."""
-        self._driven = _talkws.Driven(self._ws, self._messages.append)
+        arrival = _talkws.Arrival(self._ws, self.loop)
+        self._arrival = arrival
+        self._driven = _talkws.Driven(
+            self._ws, self._messages, arrival, self._high, self
+        )
         self._descriptor = self._ws.fileno()
+        self._readable = self._driven.readable
         self.loop.add_reader(self._descriptor, self._readable)
         # What has come with the handshake makes the descriptor ready no more.
         self.loop.call_soon(self._readable)
 
     def _opened(self) -> _talkws.Driven:
         if self._driven is None:
-            raise InvalidState(
-                "the opening handshake is not over: the connection carries no messages yet"
-            )
+            raise InvalidState(_NOT_OPEN)
         return self._driven
 
-    def _readable(self) -> None:
-        driven = self._driven
-        if self._has_ended or driven is None:
-            return
-        room = self._high - len(self._messages)
-        if room <= 0:
-            # Only now, since a program that is fast enough will have made room.
-            self._is_paused = True
-            self.loop.remove_reader(self._descriptor)
-            return
-        said = driven.turn(room)
-        self._is_behind = bool(said & _AGAIN)
-        if said:
-            self._look_after(said)
-        if self._pings:
-            self._tell_pongs()
-        receiver = self._receiver
-        if receiver is not None and self._messages and not receiver.done():
-            receiver.set_result(None)
+    def _pause(self) -> None:
+        self._is_paused = self._is_full = True
+        self.loop.remove_reader(self._descriptor)
 
     def _look_after(self, said: int) -> None:
         if said & _ENDED:
             self._end()
             return
-        if said & _AGAIN and len(self._messages) < self._high:
-            self.loop.call_soon(self._catch_up)
+        if said & _AGAIN:
+            self._is_behind = self._is_full = True
+            if len(self._messages) < self._high:
+                self.loop.call_soon(self._catch_up)
         if said & _CLOSING:
             self._watch_closing()
             # The answer to the peer's Close may have to wait for what was sent before.
             self._watch_writing()
 
     def _catch_up(self) -> None:
-        # Unless another turn has.
-        if self._is_behind:
+        if self._is_behind and len(self._messages) < self._high:
+            self._is_behind = False
+            self._is_full = self._is_paused
             self._readable()
 
     def _go_on_reading(self) -> None:
         if self._is_paused and not self._has_ended:
             self._is_paused = False
+            self._is_full = self._is_behind
             self.loop.add_reader(self._descriptor, self._readable)
         if self._is_behind:
             self.loop.call_soon(self._catch_up)
@@ -523,7 +503,7 @@ class Connection:
         if not self._senders and (waiting == 0 or not is_closing):
             self._is_writing = False
             self.loop.remove_writer(self._descriptor)
-        if is_closing and waiting == 0:
+        if is_closing and waiting == 0 and not self._has_ended:
             self._readable()
 
     def _tell_pongs(self) -> None:
@@ -532,12 +512,16 @@ class Connection:
             _, pong, sent_at = self._pings.popleft()
             if not pong.done():
                 pong.set_result(now - sent_at)
+        if not self._pings and self._driven is not None:
+            self._driven.await_pongs(False)
 
     def _begin_to_close(self, code: int, reason: str) -> None:
-        self._opened().close(code, reason)
+        driven = self._opened()
+        driven.close(code, reason)
         self._watch_closing()
         # From now on what comes is dropped, however much is kept.
         self._high = _UNBOUNDED
+        driven.keep(_UNBOUNDED)
         self._go_on_reading()
 
     def _watch_closing(self) -> None:
@@ -564,8 +548,10 @@ class Connection:
         if lingers_for is not None:
             self.loop.add_reader(self._descriptor, self._linger)
             self._timer = self.loop.call_later(lingers_for, self._stop_lingering)
-        if self._receiver is not None and not self._receiver.done():
-            self._receiver.set_result(None)
+        driven.forget()
+        arrival = self._arrival
+        assert isinstance(arrival, _talkws.Arrival)
+        arrival.end()
         _wake(self._senders)
         _wake(self._ends)
         for _, pong, _ in self._pings:
@@ -590,6 +576,16 @@ class Connection:
         if self._driven is not None and not self._has_ended:
             self._driven.abort()
             self._end()
+
+
+_NOT_OPEN = "the opening handshake is not over: the connection carries no messages yet"
+
+
+class _NotOpen:
+    """Nothing arrives yet."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        raise InvalidState(_NOT_OPEN)
 
 
 def _wake(waiters: list[asyncio.Future[None]]) -> None:
