@@ -1,4 +1,4 @@
-"""Programs for websockets.sync run with talkws: only their import lines change.
+"""Programs for websockets run with talkws: only their import lines change.
 
 Each is a text, run once with each library, and must print the same.
 """
@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from textwrap import dedent
 
+import asyncio_programs
 import opening_programs
 import pytest
 import talking_programs
@@ -29,12 +30,24 @@ SERVER_AND_CLIENT = """
         return server, thread, "ws://127.0.0.1:%d" % server.socket.getsockname()[1]
 """
 
+ASYNCIO = """
+    import asyncio
+    from websockets.asyncio.client import connect
+    from websockets.asyncio.server import serve
+
+    def uri_of(server):
+        host, port = list(server.sockets)[0].getsockname()
+        return "ws://%s:%d" % (host, port)
+"""
+
 PROGRAMS = {**talking_programs.PROGRAMS, **opening_programs.PROGRAMS}
 
 # The whole change: what an import of theirs becomes.
 IMPORTS = {
     "from websockets.sync.client import": "from talkws import",
     "from websockets.sync.server import": "from talkws import",
+    "from websockets.asyncio.client import": "from talkws.asyncio import",
+    "from websockets.asyncio.server import": "from talkws.asyncio import",
     "from websockets.exceptions import": "from talkws import",
     "from websockets.http11 import": "from talkws import",
     "from websockets.datastructures import": "from talkws import",
@@ -76,6 +89,16 @@ def run(program: str, tmp_path: Path) -> str:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_prints_the_same(name: str, tmp_path: Path) -> None:
     program = dedent(SERVER_AND_CLIENT) + dedent(PROGRAMS[name])
+    theirs = run(program, tmp_path)
+    assert theirs
+    assert run(translated(program), tmp_path) == theirs
+
+
+@needs_websockets
+@pytest.mark.parametrize("name", asyncio_programs.PROGRAMS)
+def test_a_program_on_asyncio_prints_the_same(name: str, tmp_path: Path) -> None:
+    program = dedent(ASYNCIO) + dedent(asyncio_programs.PROGRAMS[name])
+    program += "\nasyncio.run(main())\n"
     theirs = run(program, tmp_path)
     assert theirs
     assert run(translated(program), tmp_path) == theirs
