@@ -27,7 +27,7 @@ fn messages(driven: &Driven, count: usize) -> Vec<Vec<u8>> {
     let mut got = Vec::new();
     while got.len() < count {
         until_readable(driven);
-        let progress = driven.turn(|message| {
+        let progress = driven.turn(|message, _| {
             got.push(message.as_bytes().to_vec());
             true
         });
@@ -40,7 +40,7 @@ fn messages(driven: &Driven, count: usize) -> Vec<Vec<u8>> {
 fn end(driven: &Driven) -> Error {
     loop {
         until_readable(driven);
-        if let Progress::Ended(error) = driven.turn(|_| true) {
+        if let Progress::Ended(error) = driven.turn(|_, _| true) {
             return error;
         }
     }
@@ -51,7 +51,7 @@ fn one_turn_gives_what_has_come_and_waits_for_nothing() {
     bounded(|| {
         for (mut peer, ws) in RawPeer::both_roles() {
             let driven = ws.drive().unwrap();
-            assert!(matches!(driven.turn(|_| true), Progress::Idle));
+            assert!(matches!(driven.turn(|_, _| true), Progress::Idle));
             let mut bytes = peer.frame(TEXT | FINAL, b"one");
             bytes.extend(peer.frame(BINARY | FINAL, b"two"));
             bytes.extend(peer.frame(TEXT, b"thr"));
@@ -73,14 +73,14 @@ fn a_turn_stops_when_it_is_told_to_and_goes_on_without_the_descriptor() {
         until_readable(&driven);
         for expected in [b"a", b"b", b"c"] {
             let mut got = Vec::new();
-            let progress = driven.turn(|message| {
+            let progress = driven.turn(|message, _| {
                 got.push(message.as_bytes().to_vec());
                 false
             });
             assert!(matches!(progress, Progress::Again), "{progress:?}");
             assert_eq!(got, [expected]);
         }
-        assert!(matches!(driven.turn(|_| false), Progress::Idle));
+        assert!(matches!(driven.turn(|_, _| false), Progress::Idle));
     });
 }
 

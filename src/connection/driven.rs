@@ -59,11 +59,13 @@ impl Driven {
         &self.connection
     }
 
-    /// Receives what has come, and lends the messages in it to `deliver`, until that gives false.
+    /// Receives what has come, and lends the messages in it to `deliver`, until that gives false. It is
+    /// told too whether more has been received already, so that the answers to what came together may
+    /// leave together.
     ///
     /// After [`Progress::Again`] the connection wants another turn, although its descriptor may not
     /// become readable.
-    pub fn turn(&self, mut deliver: impl FnMut(&Message) -> bool) -> Progress {
+    pub fn turn(&self, mut deliver: impl FnMut(&Message, bool) -> bool) -> Progress {
         let mut scratch = SCRATCH.take().unwrap_or_else(Scratch::new);
         let progress = self.connection.turn(&mut scratch, false, &mut deliver);
         SCRATCH.set(Some(scratch));

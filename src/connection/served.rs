@@ -64,6 +64,9 @@ impl Scratch {
     }
 }
 
+/// Is lent a message, and told whether more has come already; gives false to let others have their turn.
+pub(crate) type Deliver<'a> = dyn FnMut(&Message, bool) -> bool + 'a;
+
 /// What became of a connection's turn.
 #[derive(Debug)]
 pub enum Progress {
@@ -89,7 +92,7 @@ impl Connection {
         &self,
         scratch: &mut Scratch,
         to_the_end: bool,
-        deliver: &mut dyn FnMut(&Message) -> bool,
+        deliver: &mut Deliver<'_>,
     ) -> Progress {
         self.shared.read_turn(scratch, to_the_end, deliver)
     }
@@ -346,7 +349,7 @@ impl Shared {
         &self,
         scratch: &mut Scratch,
         to_the_end: bool,
-        deliver: &mut dyn FnMut(&Message) -> bool,
+        deliver: &mut Deliver<'_>,
     ) -> Progress {
         // Others hold it for a moment only, to look. Who has begun to read before the loop did may
         // have it for long, and the loop must not wait for that.
@@ -399,11 +402,11 @@ impl Shared {
         payload: &mut Vec<u8>,
         scratch: &mut Scratch,
         to_the_end: bool,
-        deliver: &mut dyn FnMut(&Message) -> bool,
+        deliver: &mut Deliver<'_>,
     ) -> Result<Progress, Stop> {
         let is_plain = self.served.get().is_some_and(|served| served.is_plain);
         let Scratch { buffer, message } = scratch;
-        let mut deliver = |kind: MessageKind, payload: &mut Vec<u8>| {
+        let mut deliver = |kind: MessageKind, payload: &mut Vec<u8>, more: bool| {
             self.tally.message_received(payload.len());
             // A NUL behind it, for languages whose texts end so.
             if payload.try_reserve(1).is_ok() {
@@ -411,7 +414,7 @@ impl Shared {
                 payload.pop();
             }
             message.replace(kind, std::mem::take(payload));
-            let goes_on = deliver(message);
+            let goes_on = deliver(message, more);
             *payload = message.take_buffer();
             match self.phase() {
                 Phase::Ended => Err(Stop::Ended(self.end_error())),
@@ -422,7 +425,7 @@ impl Shared {
         for _ in 0..RECEIVES {
             while reader.has_ahead() {
                 if let Some(kind) = self.decode_ahead(reader, payload, usize::MAX)?
-                    && let Some(progress) = deliver(kind, payload)?
+                    && let Some(progress) = deliver(kind, payload, reader.has_ahead())?
                 {
                     return Ok(progress);
                 }
@@ -431,7 +434,7 @@ impl Shared {
                 let decoder = &mut reader.decoder;
                 let event = self.receive_in_place(decoder, payload, Deadline::passed())?;
                 if let Some(kind) = self.handle(event, payload)?
-                    && let Some(progress) = deliver(kind, payload)?
+                    && let Some(progress) = deliver(kind, payload, false)?
                 {
                     return Ok(progress);
                 }
@@ -451,8 +454,9 @@ impl Shared {
                 decoder.get_ready(payload)?;
                 let (used, event) = decoder.decode(&mut received[start..], payload)?;
                 start += used;
+                let more = start < received.len();
                 if let Some(kind) = self.handle(event, payload)?
-                    && let Some(progress) = deliver(kind, payload)?
+                    && let Some(progress) = deliver(kind, payload, more)?
                 {
                     ahead.fill(&received[start..]);
                     return Ok(progress);

@@ -42,6 +42,12 @@ PYTEST: Command = [VENV_PYTHON, "-m", "pytest", "-q", "-rfEsx"]
 
 EXAMPLES = TARGET / "release" / "examples"
 
+
+def in_python(example: str) -> str:
+    """The command line of an example in Python."""
+    return shlex.join([str(VENV_PYTHON), str(ROOT / "examples" / example)])
+
+
 # The echo programs of the three languages; each is the peer of the whole suite.
 ECHO_PROGRAMS: Command = [
     *("--server", f"rust={shlex.join([str(EXAMPLES / 'echo_server')])}"),
@@ -50,18 +56,11 @@ ECHO_PROGRAMS: Command = [
     *("--server", f"c={shlex.join([str(TARGET / 'c' / 'echo_server')])}"),
     *("--server", f"c-events={shlex.join([str(TARGET / 'c' / 'echo_events')])}"),
     *("--client", f"c={shlex.join([str(TARGET / 'c' / 'echo_client')])}"),
-    *(
-        "--server",
-        f"python={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_server.py')])}",
-    ),
-    *(
-        "--server",
-        f"python-events={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_events.py')])}",
-    ),
-    *(
-        "--client",
-        f"python={shlex.join([str(VENV_PYTHON), str(ROOT / 'examples' / 'echo_client.py')])}",
-    ),
+    *("--server", f"python={in_python('echo_server.py')}"),
+    *("--server", f"python-events={in_python('echo_events.py')}"),
+    *("--server", f"python-asyncio={in_python('echo_asyncio.py')}"),
+    *("--client", f"python={in_python('echo_client.py')}"),
+    *("--client", f"python-asyncio={in_python('echo_asyncio.py')}"),
 ]
 
 SUITES = (

@@ -41,6 +41,8 @@ pub struct Driven {
     is_awaiting_pongs: AtomicBool,
     /// While the loop has it receive, and tasks handle what has come.
     is_in_turn: AtomicBool,
+    /// Something has been received behind the message that is being handled.
+    has_more: AtomicBool,
     /// Something stays here until the messages that came with the one it answers are handled.
     holds_back: AtomicBool,
 }
@@ -67,21 +69,21 @@ impl Driven {
             owner: Mutex::new(Some(owner)),
             is_awaiting_pongs: AtomicBool::new(false),
             is_in_turn: AtomicBool::new(false),
+            has_more: AtomicBool::new(false),
             holds_back: AtomicBool::new(false),
         })
     }
 
-    /// Receives what has come, and lets the task go on that waits for it. For the loop to call, when the
+    /// Receives what has come, and with each message lets the task go on that waits for it: so it has
+    /// answered when what comes next is not to be answered any more. For the loop to call, when the
     /// descriptor is readable.
     fn readable(&self, py: Python<'_>) -> PyResult<()> {
-        let high = self.high.load(Ordering::Relaxed);
-        let room = high.saturating_sub(self.kept(py)?);
-        if room == 0 {
+        if !self.has_room(py)? {
             // Only now, since a program that is fast enough will have made room.
             return self.tell(py, intern!(py, "_pause"), ());
         }
         self.is_in_turn.store(true, Ordering::Relaxed);
-        let done = self.turn(py, room);
+        let done = self.turn(py);
         self.is_in_turn.store(false, Ordering::Relaxed);
         if self.holds_back.swap(false, Ordering::Relaxed) {
             self.core.push();
@@ -112,7 +114,7 @@ impl Driven {
             return Ok(None);
         };
         let py = message.py();
-        let more = self.kept(py)? > 0;
+        let more = self.has_more.load(Ordering::Relaxed) || self.kept(py)? > 0;
         if more
             && !self.holds_back.swap(true, Ordering::Relaxed)
             && !self.is_in_turn.load(Ordering::Relaxed)
@@ -234,31 +236,38 @@ impl Driven {
         }
     }
 
-    fn turn(&self, py: Python<'_>, room: usize) -> PyResult<()> {
-        let next = self.receive(py, room)?;
+    fn has_room(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.kept(py)? < self.high.load(Ordering::Relaxed))
+    }
+
+    fn turn(&self, py: Python<'_>) -> PyResult<()> {
+        let received = self.receive(py);
+        self.has_more.store(false, Ordering::Relaxed);
+        let next = received?;
         if next != 0 {
             self.tell(py, intern!(py, "_look_after"), (next,))?;
         }
         if self.is_awaiting_pongs.load(Ordering::Relaxed) {
             self.tell(py, intern!(py, "_tell_pongs"), ())?;
         }
-        if self.kept(py)? > 0 {
-            Arrival::wake(self.arrival.bind(py))?;
-        }
         Ok(())
     }
 
-    /// Receives what has come, up to so many messages; says what is to be done next.
-    fn receive(&self, py: Python<'_>, room: usize) -> PyResult<u8> {
+    /// Receives what has come, as long as messages have room; says what is to be done next.
+    fn receive(&self, py: Python<'_>) -> PyResult<u8> {
         let append = self.append.bind(py);
-        let mut left = room;
+        let arrival = self.arrival.bind(py);
         let mut failed = None;
-        let progress = self.core.turn(|message| {
-            let taken =
-                message_to_python(py, message, None).and_then(|message| append.call1((message,)));
-            failed = taken.err();
-            left -= 1;
-            left > 0 && failed.is_none()
+        let progress = self.core.turn(|message, more| {
+            self.has_more.store(more, Ordering::Relaxed);
+            let taken = message_to_python(py, message, None)
+                .and_then(|message| append.call1((message,)))
+                .and_then(|_| Arrival::wake(arrival))
+                .and_then(|()| self.has_room(py));
+            taken.unwrap_or_else(|error| {
+                failed = Some(error);
+                false
+            })
         });
         let mut next = match progress {
             Progress::Idle => 0,

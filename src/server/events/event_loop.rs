@@ -469,7 +469,7 @@ impl<'a, H: Handler> EventLoop<'a, H> {
         let Served { ws, state, .. } = &mut served;
         let handler = self.handler;
         let mut has_panicked = false;
-        let progress = ws.turn(&mut self.scratch, to_the_end, &mut |message| {
+        let progress = ws.turn(&mut self.scratch, to_the_end, &mut |message, _| {
             let Some(state) = state.as_mut().filter(|_| !has_panicked) else {
                 return true;
             };
