@@ -548,6 +548,8 @@ class Connection:
         if lingers_for is not None:
             self.loop.add_reader(self._descriptor, self._linger)
             self._timer = self.loop.call_later(lingers_for, self._stop_lingering)
+            # It ends our side of the stream, which the peer may wait for.
+            self._linger()
         driven.forget()
         arrival = self._arrival
         assert isinstance(arrival, _talkws.Arrival)
