@@ -47,9 +47,7 @@ CONTENDERS = (
         "with_talkws_events.py",
         roles=("server",),
     ),
-    Contender(
-        "talkws, asyncio", ("talkws",), "with_talkws_asyncio.py", ("asyncio",)
-    ),
+    Contender("talkws, asyncio", ("talkws",), "with_talkws_asyncio.py", ("asyncio",)),
     Contender(
         "talkws, uvloop", ("talkws", "uvloop"), "with_talkws_asyncio.py", ("uvloop",)
     ),

@@ -7,7 +7,6 @@ import gc
 import logging
 import socket
 import weakref
-import threading
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -205,7 +204,9 @@ def test_what_cannot_be_connected_to_is_said(
 def test_a_server_that_does_not_answer_is_given_up(run: Run) -> None:
     async def program() -> None:
         with RawServer() as server:
-            started = asyncio.ensure_future(connect(server.url, open_timeout=0.05)._connect())
+            started = asyncio.ensure_future(
+                connect(server.url, open_timeout=0.05)._connect()
+            )
             await raises(TimeoutError, started)
 
     run(program())
@@ -217,7 +218,9 @@ def test_a_cancelled_connect_ends_its_dial(run: Run) -> None:
     async def program() -> None:
         with RawServer() as server:
             accepted = in_thread(lambda: server.accept())
-            connecting = asyncio.ensure_future(connect(server.url, open_timeout=None)._connect())
+            connecting = asyncio.ensure_future(
+                connect(server.url, open_timeout=None)._connect()
+            )
             peer = await asyncio.wrap_future(accepted)
             connecting.cancel()
             await raises(asyncio.CancelledError, connecting)
@@ -287,7 +290,9 @@ def test_the_program_may_decide_what_is_waited_out(run: Run) -> None:
                 raise AssertionError("nobody is there")
 
         await raises(OSError, connect_all(lambda error: error))
-        other = await raises(ZeroDivisionError, connect_all(lambda _: ZeroDivisionError()))
+        other = await raises(
+            ZeroDivisionError, connect_all(lambda _: ZeroDivisionError())
+        )
         assert isinstance(other.__cause__, OSError)
 
     run(program())
@@ -351,7 +356,9 @@ def test_what_came_before_the_connection_was_made_is_not_lost(run: Run) -> None:
             )
             ws = await connect(server.url, max_queue=1, close_timeout=0)
             with upgraded.result():
-                assert [await ws.recv() for _ in range(50)] == [str(n) for n in range(50)]
+                assert [await ws.recv() for _ in range(50)] == [
+                    str(n) for n in range(50)
+                ]
                 await ws.close()
 
     run(program())

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-import uvloop  # type: ignore[import-not-found]
+import uvloop  # type: ignore[import-not-found,unused-ignore]
 from aiohttp import (
     ClientSession,
     TCPConnector,

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-import uvloop  # type: ignore[import-not-found]
+import uvloop  # type: ignore[import-not-found,unused-ignore]
 from picows import (  # type: ignore[import-not-found]
     WSListener,
     WSMsgType,

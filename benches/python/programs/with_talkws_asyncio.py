@@ -33,9 +33,7 @@ class TalkwsClient(AsyncioClient):
             if time.perf_counter() >= until:
                 return count, answer
 
-    async def disconnect(
-        self, connection: talkws.asyncio.ClientConnection
-    ) -> None:
+    async def disconnect(self, connection: talkws.asyncio.ClientConnection) -> None:
         await connection.close()
 
 
@@ -55,7 +53,7 @@ async def serve() -> None:
 def event_loop(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     if name == "asyncio":
         return asyncio.new_event_loop
-    import uvloop  # type: ignore[import-not-found]
+    import uvloop  # type: ignore[import-not-found,unused-ignore]
 
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory

@@ -42,7 +42,7 @@ class WebsocketRsClient(AsyncioClient):
 def main(face: str) -> int:
     if face == "sync":
         return converse(BlockingClient(connect, threads_from=1 << 20))
-    import uvloop  # type: ignore[import-not-found]
+    import uvloop  # type: ignore[import-not-found,unused-ignore]
 
     return converse(WebsocketRsClient(uvloop.new_event_loop))
 

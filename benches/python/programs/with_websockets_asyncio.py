@@ -56,7 +56,7 @@ async def serve() -> None:
 def event_loop(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     if name == "asyncio":
         return asyncio.new_event_loop
-    import uvloop  # type: ignore[import-not-found]
+    import uvloop  # type: ignore[import-not-found,unused-ignore]
 
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory

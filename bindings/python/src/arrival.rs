@@ -24,8 +24,9 @@ pub struct Arrival {
     asyncio_loop: Py<PyAny>,
     has_ended: AtomicBool,
     waiter: Mutex<Option<Waiter>>,
-    /// From the beginning to the end of an `await`.
+    /// From the beginning to the end of an `await`; and from when that has been given to the task.
     is_awaited: AtomicBool,
+    has_yielded: AtomicBool,
     is_blocking: AtomicBool,
     is_cancelled: AtomicBool,
 }
@@ -34,13 +35,6 @@ pub struct Arrival {
 struct Waiter {
     callback: Py<PyAny>,
     context: Option<Py<PyAny>>,
-}
-
-/// One `await`: gives the arrival to the task, and ends when that goes on.
-#[pyclass(module = "talkws._talkws", frozen)]
-pub struct Waiting {
-    arrival: Py<Arrival>,
-    has_yielded: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,12 +51,13 @@ impl Arrival {
             has_ended: AtomicBool::new(false),
             waiter: Mutex::new(None),
             is_awaited: AtomicBool::new(false),
+            has_yielded: AtomicBool::new(false),
             is_blocking: AtomicBool::new(false),
             is_cancelled: AtomicBool::new(false),
         }
     }
 
-    fn __await__(slf: &Bound<'_, Self>) -> PyResult<Waiting> {
+    fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let this = slf.get();
         if this.has_ended.load(Ordering::Relaxed)
             && let Some(end) = this.connection.get().ended(slf.py())
@@ -73,10 +68,46 @@ impl Arrival {
             let text = "recv: another task is receiving";
             return Err(exception(slf.py(), "ConcurrencyError", (text,)));
         }
-        Ok(Waiting {
-            arrival: slf.clone().unbind(),
-            has_yielded: AtomicBool::new(false),
-        })
+        this.has_yielded.store(false, Ordering::Relaxed);
+        Ok(slf)
+    }
+
+    // What a coroutine asks of what it awaits.
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// Gives itself to the task, and ends when that goes on.
+    fn __next__(slf: Bound<'_, Self>) -> Option<Bound<'_, Self>> {
+        let this = slf.get();
+        if this.has_yielded.swap(true, Ordering::Relaxed) {
+            this.is_awaited.store(false, Ordering::Relaxed);
+            return None;
+        }
+        this.is_blocking.store(true, Ordering::Relaxed);
+        Some(slf)
+    }
+
+    /// The task is cancelled, or something else is raised where it waits.
+    #[pyo3(signature = (kind, value = None, traceback = None))]
+    fn throw(
+        &self,
+        kind: Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        drop(traceback);
+        self.close();
+        Err(PyErr::from_value(value.unwrap_or(kind)))
+    }
+
+    /// Nobody waits any more.
+    fn close(&self) {
+        self.is_awaited.store(false, Ordering::Relaxed);
+        // Dropped without the lock, as that may run Python.
+        let waiter = lock(&self.waiter).take();
+        drop(waiter);
     }
 
     /// Nothing comes any more, as the connection has ended: who waits is told, and who comes later.
@@ -141,9 +172,7 @@ impl Arrival {
     }
 
     fn __clear__(&self) {
-        // Dropped without the lock, as that may run Python.
-        let waiter = lock(&self.waiter).take();
-        drop(waiter);
+        self.close();
     }
 }
 
@@ -176,43 +205,5 @@ impl Arrival {
         let call_soon = this.asyncio_loop.bind(py).getattr("call_soon")?;
         call_soon.call((&waiter.callback, slf), Some(&kwargs))?;
         Ok(())
-    }
-}
-
-#[pymethods]
-impl Waiting {
-    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    fn __next__(&self, py: Python<'_>) -> Option<Py<Arrival>> {
-        let arrival = self.arrival.get();
-        if self.has_yielded.swap(true, Ordering::Relaxed) {
-            arrival.is_awaited.store(false, Ordering::Relaxed);
-            return None;
-        }
-        arrival.is_blocking.store(true, Ordering::Relaxed);
-        Some(self.arrival.clone_ref(py))
-    }
-
-    /// The task is cancelled, or something else is raised where it waits.
-    #[pyo3(signature = (kind, value = None, traceback = None))]
-    fn throw(
-        &self,
-        kind: Bound<'_, PyAny>,
-        value: Option<Bound<'_, PyAny>>,
-        traceback: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        drop(traceback);
-        self.close();
-        Err(PyErr::from_value(value.unwrap_or(kind)))
-    }
-
-    /// Nobody waits any more.
-    fn close(&self) {
-        let arrival = self.arrival.get();
-        arrival.is_awaited.store(false, Ordering::Relaxed);
-        let waiter = lock(&arrival.waiter).take();
-        drop(waiter);
     }
 }

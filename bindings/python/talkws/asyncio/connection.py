@@ -349,7 +349,7 @@ class Connection:
             # Nothing waits any more, since it is lost.
             raise _ended(driven)
 
-    async def ping(self, data: DataLike | None = None) -> Awaitable[float]:
+    async def ping(self, data: DataLike | None = None) -> asyncio.Future[float]:
         """Send a Ping.
 
         The peer answers with a Pong, once it has received all that was sent before::
