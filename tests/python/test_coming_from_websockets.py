@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import re
 import threading
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +13,9 @@ import websockets.sync.client
 import websockets.sync.connection
 import websockets.sync.server
 from peers import PATIENCE, echo, serving
+from verdicts import keywords, public, table, wrong
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
+DOCUMENT = "python.md"
 
 pytestmark = pytest.mark.skipif(
     int(version("websockets").split(".")[0]) < 17,
@@ -25,29 +24,6 @@ pytestmark = pytest.mark.skipif(
 
 theirs = websockets.sync
 CONNECTIONS = ("Connection", "ClientConnection", "ServerConnection")
-
-
-def rows() -> list[tuple[list[str], str]]:
-    """The names and the verdict of each row."""
-    found = []
-    for line in DOCUMENT.read_text().splitlines():
-        names, *rest = (cell.strip() for cell in line.strip("|").split(" | "))
-        if line.startswith("| `"):
-            found.append((re.findall(r"`([^`]+)`", names), rest[0]))
-    return found
-
-
-def table() -> dict[str, str]:
-    return {name: verdict for names, verdict in rows() for name in names}
-
-
-def public(names: Any) -> set[str]:
-    return {name for name in names if not name.startswith("_")}
-
-
-def keywords(function: Any) -> set[str]:
-    parameters = inspect.signature(function).parameters.values()
-    return {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
 
 
 def attributes() -> dict[str, set[str]]:
@@ -105,28 +81,7 @@ def names_of_theirs() -> set[str]:
 
 
 def test_every_name_of_theirs_is_in_the_table_and_no_other() -> None:
-    assert set(table()) == names_of_theirs()
-
-
-def test_no_name_is_there_twice() -> None:
-    names = [name for names, _ in rows() for name in names]
-    assert len(names) == len(set(names))
-
-
-def test_a_verdict_is_one_of_four() -> None:
-    assert {verdict for _, verdict in rows()} == {
-        *("same", "different", "absent", "better")
-    }
-
-
-def has(name: str, made: dict[str, Any]) -> bool:
-    """Whether talkws has what the table calls so."""
-    if match := re.fullmatch(r"(\w+)\((\w+)=\)", name):
-        return match[2] in keywords(getattr(talkws, match[1]))
-    kind, _, attribute = name.partition(".")
-    if attribute:
-        return hasattr(made[kind], attribute)
-    return hasattr(talkws, name)
+    assert set(table(DOCUMENT)) == names_of_theirs()
 
 
 def test_what_is_absent_is_absent_and_the_rest_is_there() -> None:
@@ -142,19 +97,9 @@ def test_what_is_absent_is_absent_and_the_rest_is_there() -> None:
     with serving(handler) as made["Server"]:
         with talkws.connect(made["Server"].url) as made["Connection"]:
             assert come.wait(PATIENCE)
-            # Keywords that are absent are there to say so: see test_options.py.
-            verdicts = {
-                name: verdict
-                for name, verdict in table().items()
-                if not (verdict == "absent" and name.endswith("=)"))
-            }
-            wrong = {
-                name
-                for name, verdict in verdicts.items()
-                if has(name, made) != (verdict != "absent")
-            }
+            mistaken = wrong(table(DOCUMENT), talkws, made)
             done.set()
-    assert wrong == set()
+    assert mistaken == set()
 
 
 def test_defaults_are_the_same_unless_the_table_says_otherwise() -> None:
@@ -169,7 +114,7 @@ def test_defaults_are_the_same_unless_the_table_says_otherwise() -> None:
             if parameter.kind is parameter.VAR_KEYWORD or parameter.name in texts:
                 continue
             if mine[parameter.name].default != parameter.default:
-                assert table()[name] in {"different", "absent"}, name
+                assert table(DOCUMENT)[name] in {"different", "absent"}, name
 
 
 def test_what_is_refused_first_is_not_shown_to_process_request() -> None:
